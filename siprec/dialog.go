@@ -1,0 +1,48 @@
+package siprec
+
+import (
+	"net/netip"
+	"time"
+)
+
+// A DialogID names the SIP dialog of a recording session (RFC 3261 section 12).
+type DialogID struct {
+	CallID    string
+	LocalTag  string // ours, the SRS's
+	RemoteTag string // the SRC's
+}
+
+// An Invitation is what an SRC asks for when it opens a recording session.
+type Invitation struct {
+	Dialog   DialogID
+	SRC      string            // name of the SRC profile that the source matched
+	Source   netip.AddrPort    // where the request came from
+	Local    netip.Addr        // the address of ours that media should be sent to
+	Offer    *Offer            // never nil
+	Metadata *Document         // nil when the request carried none
+	Headers  map[string]string // header fields that the SRC profile keeps, by canonical name
+	At       time.Time         // when the request arrived
+
+	// AnySource tells that the SRC's profile lets media come from addresses that it did not offer.
+	AnySource bool
+}
+
+// A Change is a re-INVITE, UPDATE or INFO inside a recording session: a new offer, new metadata, or both.
+type Change struct {
+	Offer    *Offer    // nil when the session description stays as it is
+	Metadata *Document // nil when the metadata stays as they are
+	At       time.Time
+}
+
+// An EndCause says why a recording session ended.
+type EndCause string
+
+const (
+	EndBye      EndCause = "bye"      // the SRC hung up
+	EndCancel   EndCause = "cancel"   // the SRC gave up before the answer was acknowledged
+	EndLost     EndCause = "lost"     // the SRC vanished: no ACK, no refresh, no media
+	EndDrained  EndCause = "drained"  // we are stopping
+	EndFailed   EndCause = "failed"   // we could not go on
+	EndRestart  EndCause = "restart"  // found unfinished when the program started
+	EndOperator EndCause = "operator" // an operator ended it
+)

@@ -1,0 +1,35 @@
+package siprec
+
+import (
+	"fmt"
+	"time"
+)
+
+// A RefusalKind says, in words that do not depend on SIP, why a request was not accepted.
+type RefusalKind string
+
+const (
+	Malformed     RefusalKind = "malformed"      // 400: the request cannot be read
+	UnknownSource RefusalKind = "unknown_source" // 403: no SRC profile matches
+	Unsupported   RefusalKind = "unsupported"    // 420: it requires an extension that we lack
+	NoMedia       RefusalKind = "no_media"       // 488: nothing in the offer that we can record
+	Unavailable   RefusalKind = "unavailable"    // 503: draining, or out of ports, disk or sessions
+	Internal      RefusalKind = "internal"       // 500: ours
+)
+
+// A Refusal is an error that says which SIP answer it leads to.
+type Refusal struct {
+	Kind       RefusalKind
+	Reason     string        // short, safe to show to the SRC: what is wrong, and what to do
+	RetryAfter time.Duration // for Unavailable; zero means the server's default
+	Err        error         // the cause, for our log only; may be nil
+}
+
+func (r *Refusal) Error() string {
+	if r.Err != nil {
+		return fmt.Sprintf("%s: %s: %v", r.Kind, r.Reason, r.Err)
+	}
+	return fmt.Sprintf("%s: %s", r.Kind, r.Reason)
+}
+
+func (r *Refusal) Unwrap() error { return r.Err }
