@@ -1,0 +1,39 @@
+# Greffier: the commands a newcomer needs. `make help` lists them.
+SHELL := /bin/bash
+GO    ?= go
+CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/greffier
+
+# Programs that only the tests need live outside the tree, so that a clean checkout does not build them again.
+export GREFFIER_MINIO := $(CACHE)/bin/minio
+
+# What shares state between goroutines is tested with the race detector.
+RACE_PACKAGES := ./siprec/srs/... ./media/... ./storage/... ./audit/... ./catalog/... ./recorder/... ./api/...
+
+.PHONY: help build demo test test-race fuzz lint tools clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build bin/greffier, static
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/greffier ./cmd/greffier
+
+demo: build ## record three forked calls on this machine and show what became of them (EXIT=1 stops at the end)
+	./bin/greffier demo $(if $(EXIT),--exit)
+
+tools: ## install what the tests need and this machine lacks: Debian packages, MinIO
+	@scripts/tools.sh
+
+test: tools ## run every test
+	@scripts/test.sh $(TESTFLAGS) ./...
+
+test-race: tools ## run the tests of the packages that share state, with the race detector
+	@scripts/test.sh -race $(RACE_PACKAGES)
+
+fuzz: ## run every fuzz target for FUZZTIME (default 10s)
+	@scripts/fuzz.sh
+
+lint: ## gofmt, go mod tidy, go vet, staticcheck
+	@scripts/lint.sh
+
+clean: ## remove what was built here
+	rm -rf bin demo-data

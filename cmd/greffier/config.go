@@ -1,0 +1,139 @@
+package main
+
+import "time"
+
+// The comments of the fields below are the manual: `greffier config example` prints them, and the flags' help is their
+// first sentence. Every scalar or list field is a key of greffier.yaml (sip.listen), a flag (--sip-listen) and an
+// environment variable (GREFFIER_SIP_LISTEN); a flag wins over the environment, the environment over the file.
+
+// A Config is everything that can be set. Its zero value with the defaults below is a recorder for one machine: SQLite,
+// a local directory, loopback only.
+type Config struct {
+	// Directory for what the recorder keeps on this machine: keys, secrets, spool, audit log, catalog, and the local store.
+	// It holds the keys of every recording: back it up, and give it to nobody else.
+	DataDir string `yaml:"data_dir" default:"greffier-data" placeholder:"DIR"`
+
+	// Policy file: which calls are recorded, why, and for how long.
+	// Absent: the built-in policy, which records nothing systematically and no internal call.
+	Policy string `yaml:"policy" placeholder:"FILE"`
+
+	SIP   SIPConfig   `yaml:"sip" embed:"" prefix:"sip-"`
+	Media MediaConfig `yaml:"media" embed:"" prefix:"media-"`
+	HTTP  HTTPConfig  `yaml:"http" embed:"" prefix:"http-"`
+	Store StoreConfig `yaml:"store" embed:"" prefix:"store-"`
+	Spool SpoolConfig `yaml:"spool" embed:"" prefix:"spool-"`
+	Log   LogConfig   `yaml:"log" embed:"" prefix:"log-"`
+}
+
+// A SIPConfig is the side that faces the SBC.
+type SIPConfig struct {
+	// Listeners, as transport://address:port with transport udp or tcp; port 0 takes a free one.
+	// An address that is not loopback needs sources.
+	Listen []string `yaml:"listen" default:"udp://127.0.0.1:5060,tcp://127.0.0.1:5060" placeholder:"URL"`
+
+	// Address and port that SRCs should use instead of the listener's own, when a NAT stands between, as address:port.
+	Advertise string `yaml:"advertise" placeholder:"ADDR:PORT"`
+
+	// Most recording sessions at once; a further one is answered 503.
+	MaxSessions int `yaml:"max_sessions" default:"2000"`
+
+	// How long running sessions may go on after SIGTERM before they are ended.
+	Drain time.Duration `yaml:"drain" default:"10s"`
+
+	// The SBCs and PBXs that may fork calls to us. Requests from any other address are answered 403.
+	// Without any, only loopback addresses may.
+	Sources []SourceConfig `yaml:"sources" kong:"-"`
+}
+
+// A SourceConfig is the profile of one SRC.
+type SourceConfig struct {
+	// Name that stands in decisions, metrics and the audit log.
+	Name string `yaml:"name"`
+
+	// Addresses and networks the SRC signals from, as 192.0.2.10 or 192.0.2.0/28. The most exact one wins.
+	Addresses []string `yaml:"addresses"`
+
+	// Accept media from addresses that the offer does not name, as some media relays need. Anybody who can reach the ports can
+	// then speak into a recording: leave it off unless the network is closed.
+	AnyMediaSource bool `yaml:"any_media_source"`
+
+	// SIP header fields that policy rules may read, as X-Queue.
+	Headers []string `yaml:"headers"`
+
+	// Refuse calls that come without recording metadata instead of recording them with a warning.
+	RequireMetadata bool `yaml:"require_metadata"`
+}
+
+// A MediaConfig is the RTP side.
+type MediaConfig struct {
+	// Address to receive RTP on and to put into the SDP; absent: the one that the SIP request came to.
+	Address string `yaml:"address" placeholder:"ADDR"`
+
+	// Ports for RTP and RTCP, as 20000-29999; 0-0 takes free ones. A stream needs two.
+	Ports string `yaml:"ports" default:"20000-29999" placeholder:"LOW-HIGH"`
+}
+
+// An HTTPConfig is the API and the page.
+type HTTPConfig struct {
+	// Address and port of the API and the page; port 0 takes a free one. An address that is not loopback needs a certificate.
+	Listen string `yaml:"listen" default:"127.0.0.1:8080" placeholder:"ADDR:PORT"`
+
+	// PEM file with the certificate chain.
+	TLSCert string `yaml:"tls_cert" placeholder:"FILE"`
+
+	// PEM file with the private key.
+	TLSKey string `yaml:"tls_key" placeholder:"FILE"`
+}
+
+// A StoreConfig says where finished recordings go.
+type StoreConfig struct {
+	// Kind of store: dir, a local directory whose locks bind this program only, or s3, whose locks bind everybody.
+	Type string `yaml:"type" default:"dir" enum:"dir,s3"`
+
+	// Directory of the dir store; absent: store in the data directory.
+	Dir string `yaml:"dir" placeholder:"DIR"`
+
+	S3 S3StoreConfig `yaml:"s3" embed:"" prefix:"s3-"`
+}
+
+// An S3StoreConfig is an S3 service with object lock.
+type S3StoreConfig struct {
+	// Address of the service without scheme, as s3.fr-par.scw.cloud or minio.example:9000.
+	Endpoint string `yaml:"endpoint" placeholder:"HOST"`
+
+	// Region.
+	Region string `yaml:"region" default:"us-east-1"`
+
+	// Bucket. It must exist, with versioning and object lock.
+	Bucket string `yaml:"bucket"`
+
+	// Access key; its secret comes from secret_key_file.
+	AccessKey string `yaml:"access_key"`
+
+	// File that holds the secret key, readable by this program only.
+	SecretKeyFile string `yaml:"secret_key_file" placeholder:"FILE"`
+
+	// PEM file with the certificate authority of the service; absent: the system's.
+	CAFile string `yaml:"ca_file" placeholder:"FILE"`
+
+	// Talk plain HTTP to the service. For a loopback address only.
+	Insecure bool `yaml:"insecure"`
+}
+
+// A SpoolConfig is the encrypted staging area on the local disk.
+type SpoolConfig struct {
+	// Free bytes below which new calls are answered 503, so that those in progress can end well.
+	MinFree uint64 `yaml:"min_free" default:"536870912"`
+
+	// Recordings that are finished, sealed and uploaded at the same time.
+	Workers int `yaml:"workers" default:"2"`
+}
+
+// A LogConfig is the program's own log on standard error. It holds no names, numbers or audio.
+type LogConfig struct {
+	// Least level that is written: debug, info, warn or error.
+	Level string `yaml:"level" default:"info" enum:"debug,info,warn,error"`
+
+	// Form of the lines: text or json.
+	Format string `yaml:"format" default:"text" enum:"text,json"`
+}

@@ -1,0 +1,147 @@
+package recorder
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/greffier/greffier/media"
+	"github.com/greffier/greffier/siprec"
+	"github.com/greffier/greffier/storage/spool"
+)
+
+// Kinds of records in a recording's spool file. The values are stored: do not reorder.
+const (
+	kindJournal byte = 1 // a journalEntry, as JSON
+	kindBlock   byte = 2 // a media.Block
+)
+
+// A journalEntry is one thing that happened to the session. The sidecar is made of nothing but these and the audio, so that
+// a recording that is found after a crash says as much as one that ended well.
+type journalEntry struct {
+	At       time.Time      `json:"at"`
+	Begin    *beginEntry    `json:"begin,omitempty"`
+	Metadata []byte         `json:"metadata,omitempty"` // raw rs-metadata
+	Streams  []streamEntry  `json:"streams,omitempty"`
+	End      *endEntry      `json:"end,omitempty"`
+	Warnings []string       `json:"warnings,omitempty"`
+	Pause    *pauseEntry    `json:"pause,omitempty"`
+	Resume   bool           `json:"resume,omitempty"`
+	_        map[string]any // an entry that a newer version wrote may have more
+}
+
+type beginEntry struct {
+	ID       string            `json:"id"`
+	CallID   string            `json:"call_id"`
+	SRC      string            `json:"src"`
+	CallKey  string            `json:"call_key"`
+	Headers  map[string]string `json:"headers,omitempty"`
+	Decision Decision          `json:"decision"`
+	Class    Class             `json:"class"`
+}
+
+// A streamEntry says what one m-line is from now on.
+type streamEntry struct {
+	Label    siprec.Label     `json:"label"`
+	Channel  int              `json:"channel"`
+	Active   bool             `json:"active"`
+	Present  bool             `json:"present"`
+	Declared siprec.Direction `json:"declared"`
+}
+
+type pauseEntry struct {
+	Reason string `json:"reason"`
+}
+
+type endEntry struct {
+	Cause siprec.EndCause     `json:"cause"`
+	Stats []media.StreamStats `json:"stats,omitempty"`
+}
+
+// errNoBegin is a spool file whose first record never reached it: the INVITE was not answered.
+var errNoBegin = errors.New("the spool file has no beginning")
+
+// append writes an entry to the spool.
+func (e journalEntry) append(w *spool.Writer) error {
+	b, err := json.Marshal(e)
+	if err != nil {
+		return fmt.Errorf("encode journal entry: %w", err)
+	}
+	if err := w.Append(kindJournal, b); err != nil {
+		return fmt.Errorf("append journal entry: %w", err)
+	}
+	return nil
+}
+
+// A spoolSink hands the timeline's blocks to the spool. The receiver calls it from one goroutine.
+type spoolSink struct {
+	w   *spool.Writer
+	buf []byte
+}
+
+// Append implements media.Sink.
+func (s *spoolSink) Append(b *media.Block) error {
+	s.buf = b.Marshal(s.buf[:0])
+	return s.w.Append(kindBlock, s.buf)
+}
+
+// A history is what a recording's spool file says.
+type history struct {
+	entries  []journalEntry
+	assembly media.Assembly
+	ended    bool
+}
+
+func (h *history) begin() *beginEntry { return h.entries[0].Begin }
+
+// readHistory goes through a spool file once: it keeps the journal, and of the audio only what the assembly notes.
+func readHistory(records iter.Seq2[spool.Record, error]) (*history, error) {
+	h := &history{}
+	for rec, err := range records {
+		if err != nil {
+			return nil, fmt.Errorf("read spool: %w", err)
+		}
+		switch rec.Kind {
+		case kindJournal:
+			var e journalEntry
+			if err := json.Unmarshal(rec.Payload, &e); err != nil {
+				return nil, fmt.Errorf("decode journal entry %d: %w", len(h.entries), err)
+			}
+			h.entries = append(h.entries, e)
+			h.ended = h.ended || e.End != nil
+		case kindBlock:
+			b, err := media.UnmarshalBlock(rec.Payload)
+			if err != nil {
+				return nil, fmt.Errorf("decode audio block: %w", err)
+			}
+			h.assembly.Add(b)
+		default:
+			return nil, fmt.Errorf("record of kind %d: the spool was written by a newer version; finish it with that one", rec.Kind)
+		}
+	}
+	if len(h.entries) == 0 || h.entries[0].Begin == nil {
+		return nil, errNoBegin
+	}
+	return h, nil
+}
+
+// blocks goes through a spool file again, for the audio alone.
+func blocks(records iter.Seq2[spool.Record, error]) iter.Seq2[media.Block, error] {
+	return func(yield func(media.Block, error) bool) {
+		for rec, err := range records {
+			if err != nil {
+				yield(media.Block{}, err)
+				return
+			}
+			if rec.Kind != kindBlock {
+				continue
+			}
+			b, err := media.UnmarshalBlock(rec.Payload)
+			if !yield(b, err) || err != nil {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,86 @@
+package recorder
+
+import (
+	"net/netip"
+
+	"github.com/greffier/greffier/media"
+	"github.com/greffier/greffier/media/codec"
+	"github.com/greffier/greffier/siprec"
+)
+
+// discardPort is what an m-line says that is accepted but will never carry media (RFC 863).
+const discardPort = 9
+
+// Encodings that we accept beside audio, since a relay may refuse an answer that leaves one of its payload types out.
+// Their packets carry no sound that is placed: they are counted and dropped.
+const (
+	telephoneEvent = "TELEPHONE-EVENT" // RFC 4733
+	comfortNoise   = "CN"              // RFC 3389
+)
+
+// usable says what of an m-line we can record: the formats to answer, and those that are decoded. No decodable format
+// means that the m-line is refused: never accept a codec and store noise.
+func usable(m siprec.Media) (answer []siprec.Format, decode []media.Format) {
+	if m.Type != "audio" || m.Port == 0 {
+		return nil, nil
+	}
+	for _, f := range m.Formats {
+		if enc, ok := codec.Lookup(f.Encoding, f.ClockRate, f.Channels); ok {
+			answer = append(answer, f)
+			decode = append(decode, media.Format{PayloadType: f.PayloadType, Encoding: enc, ClockRate: f.ClockRate})
+		} else if f.Encoding == telephoneEvent || f.Encoding == comfortNoise {
+			answer = append(answer, f)
+		}
+	}
+	if len(decode) == 0 {
+		return nil, nil
+	}
+	return answer, decode
+}
+
+// recordable counts the m-lines that can be recorded.
+func recordable(o *siprec.Offer) int {
+	n := 0
+	for _, m := range o.Media {
+		if a, _ := usable(m); a != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// declined answers an offer that is not to be recorded: every usable m-line accepted as inactive, so that the media never
+// leave the SRC and the SRC does not drop the call.
+func declined(o *siprec.Offer, local netip.Addr) siprec.Answer {
+	a := siprec.Answer{Addr: local, Media: make([]siprec.AnswerMedia, len(o.Media))}
+	for i, m := range o.Media {
+		formats, _ := usable(m)
+		a.Media[i] = siprec.AnswerMedia{Direction: siprec.Inactive, Formats: formats, RTCPMux: m.RTCPMux}
+		if formats != nil {
+			a.Media[i].Port = discardPort
+		}
+	}
+	return a
+}
+
+// active tells whether an SRC will send on an m-line.
+func active(m siprec.Media) bool {
+	return m.Port != 0 && (m.Direction == siprec.SendOnly || m.Direction == siprec.SendRecv)
+}
+
+// stream is the receiving end of one m-line.
+func stream(m siprec.Media, channel int, anySource bool) media.Stream {
+	_, decode := usable(m)
+	s := media.Stream{
+		Channel:   channel,
+		AnySource: anySource,
+		RTCPMux:   m.RTCPMux,
+		RTCP:      m.RTCP,
+		Formats:   decode,
+		Active:    active(m) && decode != nil,
+	}
+	if m.Addr.IsValid() {
+		s.Addrs = []netip.Addr{m.Addr}
+	}
+	return s
+}

@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Installs what the tests need and this machine lacks. Safe to run again: it does nothing when all is there.
+set -euo pipefail
+
+# Pinned: the last public commit of MinIO, built as a separate program that the tests start.
+MINIO_VERSION=v0.0.0-20260212201848-7aac2a2c5b7c
+
+# Debian packages, by the program that shows they are there.
+declare -A PACKAGE=([sipp]=sip-tester [sox]=sox [ffmpeg]=ffmpeg [ffprobe]=ffmpeg [age]=age [tshark]=tshark)
+
+missing=()
+for program in "${!PACKAGE[@]}"; do
+  command -v "$program" >/dev/null 2>&1 || missing+=("${PACKAGE[$program]}")
+done
+if ((${#missing[@]})); then
+  mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
+  echo "tools: installing Debian packages: ${missing[*]}"
+  sudo=()
+  if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || { echo "tools: run as root, or install by hand: ${missing[*]}" >&2; exit 1; }
+    sudo=(sudo)
+  fi
+  "${sudo[@]}" apt-get update -q
+  "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}"
+fi
+
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/greffier
+minio=${GREFFIER_MINIO:-$cache/bin/minio}
+if [ ! -x "$minio" ]; then
+  mkdir -p "$(dirname "$minio")"
+  echo "tools: building MinIO $MINIO_VERSION into $minio (once; it takes several minutes)"
+  start=$SECONDS
+  GOBIN=$(dirname "$minio") GOFLAGS=-buildvcs=false go install "github.com/minio/minio@$MINIO_VERSION" &
+  build=$!
+  while kill -0 "$build" 2>/dev/null; do
+    sleep 5
+    ((((SECONDS - start) % 30) < 5)) && echo "tools: MinIO, $((SECONDS - start)) s so far"
+  done
+  wait "$build"
+  echo "tools: MinIO built in $((SECONDS - start)) s"
+fi
