@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/greffier/greffier/media"
+	"github.com/greffier/greffier/policy"
 	"github.com/greffier/greffier/siprec"
 	"github.com/greffier/greffier/storage/spool"
 )
@@ -21,15 +22,14 @@ const (
 // A journalEntry is one thing that happened to the session. The sidecar is made of nothing but these and the audio, so that
 // a recording that is found after a crash says as much as one that ended well.
 type journalEntry struct {
-	At       time.Time      `json:"at"`
-	Begin    *beginEntry    `json:"begin,omitempty"`
-	Metadata []byte         `json:"metadata,omitempty"` // raw rs-metadata
-	Streams  []streamEntry  `json:"streams,omitempty"`
-	End      *endEntry      `json:"end,omitempty"`
-	Warnings []string       `json:"warnings,omitempty"`
-	Pause    *pauseEntry    `json:"pause,omitempty"`
-	Resume   bool           `json:"resume,omitempty"`
-	_        map[string]any // an entry that a newer version wrote may have more
+	At       time.Time     `json:"at"`
+	Begin    *beginEntry   `json:"begin,omitempty"`
+	Metadata []byte        `json:"metadata,omitempty"` // raw rs-metadata
+	Streams  []streamEntry `json:"streams,omitempty"`
+	End      *endEntry     `json:"end,omitempty"`
+	Warnings []string      `json:"warnings,omitempty"`
+	Pause    *pauseEntry   `json:"pause,omitempty"`
+	Resume   bool          `json:"resume,omitempty"`
 }
 
 type beginEntry struct {
@@ -39,7 +39,7 @@ type beginEntry struct {
 	CallKey  string            `json:"call_key"`
 	Headers  map[string]string `json:"headers,omitempty"`
 	Decision Decision          `json:"decision"`
-	Class    Class             `json:"class"`
+	Class    policy.Class      `json:"class"`
 }
 
 // A streamEntry says what one m-line is from now on.

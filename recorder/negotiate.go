@@ -38,15 +38,15 @@ func usable(m siprec.Media) (answer []siprec.Format, decode []media.Format) {
 	return answer, decode
 }
 
-// recordable counts the m-lines that can be recorded.
-func recordable(o *siprec.Offer) int {
-	n := 0
-	for _, m := range o.Media {
+// offeredLabels lists the labels of the m-lines that can be recorded, in the order of the offer.
+func offeredLabels(o *siprec.Offer) []siprec.Label {
+	var out []siprec.Label
+	for i, m := range o.Media {
 		if a, _ := usable(m); a != nil {
-			n++
+			out = append(out, labelOf(m, i))
 		}
 	}
-	return n
+	return out
 }
 
 // declined answers an offer that is not to be recorded: every usable m-line accepted as inactive, so that the media never

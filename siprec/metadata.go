@@ -1,9 +1,6 @@
 package siprec
 
-import (
-	"errors"
-	"time"
-)
+import "time"
 
 type (
 	// A SessionID names a communication session (RFC 7865 section 6.3).
@@ -55,8 +52,11 @@ type NameID struct {
 type Participant struct {
 	ID    ParticipantID
 	Names []NameID
-	// Send and Recv are stream references that some dialects put inside the participant element.
-	Send, Recv []StreamID
+	// Session, Send, Recv and the times stand inside the participant element in dialects that have no association elements.
+	// A Session makes Send and Recv the whole truth, even when they are empty.
+	Session                 SessionID
+	Send, Recv              []StreamID
+	Associate, Disassociate Time
 	// Caller is set when an extension says who called: true for the calling party, false for the called one.
 	Caller *bool
 }
@@ -87,6 +87,14 @@ type Stream struct {
 	Session SessionID
 	Label   Label
 	Mixed   bool // <mode>mixed
+	// The times are in some dialects only; their meaning is that of a ParticipantStream's.
+	Associate, Disassociate Time
+}
+
+// A SessionRecording associates a communication session with the recording session for a time (RFC 7865 section 6.4).
+type SessionRecording struct {
+	Session                 SessionID
+	Associate, Disassociate Time
 }
 
 // A ParticipantSession associates a participant with a session for a time (RFC 7865 section 6.6).
@@ -103,15 +111,16 @@ type ParticipantStream struct {
 	Associate, Disassociate Time
 }
 
-// An Extension is extension data, kept as name and value by the element's local names, "broadWorksRecordingMetadata/extTrackingID".
+// An Extension is extension data: an element without children, or an attribute, that RFC 7865 does not know.
+//
+// Name is the path of local names below the element that is extended, "broadWorksRecordingMetadata/extTrackingID"; the wrapper
+// <extensiondata> is left out of it. An attribute is the path's last step with "@": "broadWorksRecordingMetadata/@version". An
+// element that is told from its like by an attribute label or name has it in brackets: "header[Call-ID]/value".
 type Extension struct {
 	Parent string // id of the element that it extends, or "" for the recording itself
 	Name   string
 	Value  string
 }
-
-// A Warning names something in a document that is out of order but does not stop the recording.
-type Warning string
 
 // A Document is one rs-metadata document as an SRC sent it.
 type Document struct {
@@ -120,50 +129,10 @@ type Document struct {
 	Sessions            []Session
 	Participants        []Participant
 	Streams             []Stream
+	SessionRecordings   []SessionRecording
 	ParticipantSessions []ParticipantSession
 	ParticipantStreams  []ParticipantStream
 	Extensions          []Extension
 	Warnings            []Warning
 	Raw                 []byte
 }
-
-// ParseMetadata reads an rs-metadata document in any known dialect. A document that is not well-formed gives what could be
-// read of it, with a warning, and an error only when nothing at all could be read.
-func ParseMetadata(b []byte) (*Document, error) { return nil, errors.New("not written yet") }
-
-// A Presence says that a participant sent a stream from one instant to another.
-type Presence struct {
-	Participant ParticipantID
-	Label       Label
-	From        time.Time
-	To          time.Time // zero while it lasts
-}
-
-// Metadata is the state of a recording session's metadata: what the documents so far add up to.
-type Metadata struct {
-	Groups       []Group
-	Sessions     []Session
-	Participants []Participant // everyone who was ever here
-	Streams      []Stream
-	Presences    []Presence // who sent which stream, from when to when, in order of From
-	Extensions   []Extension
-	Warnings     []Warning
-}
-
-// Apply brings the state up to date with a document that arrived at the given time: complete replaces, partial merges,
-// disassociation ends (RFC 7865 section 6.1). The past (who was there, and when) is never forgotten.
-func (m *Metadata) Apply(d *Document, at time.Time) {}
-
-// Present lists the participants that are in the session now.
-func (m *Metadata) Present() []Participant { return nil }
-
-// Senders lists the participants that send the stream with the label now. More than one: the stream is mixed.
-func (m *Metadata) Senders(l Label) []Participant { return nil }
-
-// CallKey identifies the communication session: the same for every recording session, leg and retry that concerns the same
-// call. It falls back to the given value when the metadata say nothing.
-func (m *Metadata) CallKey(fallback string) string { return fallback }
-
-// CallIDs lists every identifier of the call that the metadata hold, for search: SIP session ids, session and group ids, and
-// identifiers that known dialects put in extensions.
-func (m *Metadata) CallIDs() []string { return nil }

@@ -33,3 +33,22 @@ func (r *Refusal) Error() string {
 }
 
 func (r *Refusal) Unwrap() error { return r.Err }
+
+// malformed makes the Refusal of what cannot be read. The reason says what is wrong in words that the SRC may see.
+func malformed(format string, args ...any) *Refusal {
+	return &Refusal{Kind: Malformed, Reason: fmt.Sprintf(format, args...)}
+}
+
+// tooMuch makes the Refusal of what is over a limit.
+func tooMuch(what string, limit int) *Refusal {
+	return malformed("%s: more than the limit of %d", what, limit)
+}
+
+// clip shortens text from the wire for use in a reason.
+func clip(s string) string {
+	const most = 40
+	if len(s) > most {
+		s = s[:most] + "..."
+	}
+	return fmt.Sprintf("%q", s)
+}

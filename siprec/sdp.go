@@ -1,7 +1,6 @@
 package siprec
 
 import (
-	"errors"
 	"net/netip"
 	"time"
 )
@@ -19,14 +18,20 @@ const (
 	Inactive Direction = "inactive"
 )
 
+// Sends tells whether whoever wrote the direction sends media.
+func (d Direction) Sends() bool { return d == SendRecv || d == SendOnly }
+
 // A Format is one payload type of a media description.
 type Format struct {
-	PayloadType uint8
-	Encoding    string // canonical upper case, "PCMU"; from rtpmap, or from RFC 3551 for static payload types
-	ClockRate   int    // Hz
+	PayloadType uint8  // 0 to 127
+	Encoding    string // canonical upper case, "PCMU"; from rtpmap, or from RFC 3551 for static payload types; "" when unknown
+	ClockRate   int    // Hz; 0 when unknown
 	Channels    int    // at least 1
 	Params      string // a=fmtp, as it came
 }
+
+// TelephoneEvent is the Encoding of DTMF digits and other events (RFC 4733).
+const TelephoneEvent = "TELEPHONE-EVENT"
 
 // A Media is one m-line of an offer.
 type Media struct {
@@ -34,9 +39,11 @@ type Media struct {
 	Port      int    // 0: the stream is refused or gone
 	Protocol  string // "RTP/AVP", ...
 	Addr      netip.Addr
-	RTCP      netip.AddrPort // a=rtcp (RFC 3605), or Port+1 at Addr
+	Host      string         // the connection address when it is a name and not an address: Addr is then the zero value
+	RTCP      netip.AddrPort // a=rtcp (RFC 3605), or Port+1 at Addr; zero when the address is not known
 	RTCPMux   bool           // a=rtcp-mux (RFC 5761)
-	Formats   []Format
+	Formats   []Format       // what can be RTP payload types, in the order of preference
+	FormatIDs []string       // the m-line's formats as they came, those that are no payload types included
 	Label     Label
 	Direction Direction     // Inactive also when the connection address is 0.0.0.0 (RFC 3264 section 8.4)
 	PTime     time.Duration // a=ptime; 0 when not given
@@ -45,7 +52,10 @@ type Media struct {
 // An Offer is a session description as an SRC sent it.
 type Offer struct {
 	Media []Media
-	Raw   []byte
+	// Version is the o= line's sess-version, for the curious. SRCs change descriptions without changing it: never skip
+	// an offer because its version is the one before.
+	Version string
+	Raw     []byte
 }
 
 // An AnswerMedia answers the m-line of the same index.
@@ -67,12 +77,4 @@ type Answer struct {
 type Origin struct {
 	SessionID uint64
 	Version   uint64
-}
-
-// ParseOffer reads a session description.
-func ParseOffer(b []byte) (*Offer, error) { return nil, errors.New("not written yet") }
-
-// Marshal writes the answer to offer: every m-line in the offer's order, labels echoed, what is refused with port 0.
-func (a Answer) Marshal(offer *Offer, origin Origin) ([]byte, error) {
-	return nil, errors.New("not written yet")
 }

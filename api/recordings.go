@@ -1,0 +1,156 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/greffier/greffier/audit"
+	"github.com/greffier/greffier/catalog"
+)
+
+// Types of access events. docs/formats.md lists them with their data.
+const (
+	eventSearched = "access.searched"
+	eventViewed   = "access.viewed"
+)
+
+// Recordings in one answer.
+const (
+	defaultLimit = 100
+	maxLimit     = 1000
+)
+
+// actor names whoever holds the token, until there are users.
+const actor = "api"
+
+// query reads the filters of a search. Every unknown or unreadable one is an error: a filter that is ignored finds too much.
+func query(v url.Values) (catalog.Query, error) {
+	q := catalog.Query{Limit: defaultLimit}
+	for name, values := range v {
+		value := values[0]
+		var err error
+		switch name {
+		case "from":
+			q.From, err = time.Parse(time.RFC3339, value)
+		case "to":
+			q.To, err = time.Parse(time.RFC3339, value)
+		case "party":
+			q.Party = value
+		case "number":
+			q.Number = value
+		case "src":
+			q.SRC = value
+		case "class":
+			q.Class = value
+		case "rule":
+			q.Rule = value
+		case "state":
+			q.State = catalog.State(value)
+		case "call_id":
+			q.CallID = value
+		case "after":
+			q.After = value
+		case "limit":
+			q.Limit, err = strconv.Atoi(value)
+			if err == nil && (q.Limit < 1 || q.Limit > maxLimit) {
+				err = fmt.Errorf("must be from 1 to %d", maxLimit)
+			}
+		default:
+			err = errors.New("no such filter")
+		}
+		if err != nil {
+			return q, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return q, nil
+}
+
+// list answers a search: {"recordings": [...], "next": "cursor of the next page, or empty"}.
+func (s *Server) list(w http.ResponseWriter, r *http.Request) {
+	q, err := query(r.URL.Query())
+	if err != nil {
+		fail(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	filters := []string{}
+	for name := range r.URL.Query() {
+		filters = append(filters, name) // the values may be names and numbers: they stay out of the log
+	}
+	if !s.witness(w, r, eventSearched, "", map[string]any{"filters": filters}) {
+		return
+	}
+	rows, err := s.cfg.Catalog.List(r.Context(), q)
+	if err != nil {
+		s.internal(w, r, err)
+		return
+	}
+	next := ""
+	if len(rows) == q.Limit {
+		next = rows[len(rows)-1].ID
+	}
+	if rows == nil {
+		rows = []catalog.Recording{}
+	}
+	answer(w, map[string]any{"recordings": rows, "next": next})
+}
+
+func (s *Server) get(w http.ResponseWriter, r *http.Request) {
+	id := r.PathValue("id")
+	row, err := s.cfg.Catalog.Get(r.Context(), id)
+	if errors.Is(err, catalog.ErrNotFound) {
+		fail(w, http.StatusNotFound, ErrNotFound.Error())
+		return
+	}
+	if err != nil {
+		s.internal(w, r, err)
+		return
+	}
+	if s.witness(w, r, eventViewed, id, map[string]any{}) {
+		answer(w, row)
+	}
+}
+
+// audio serves the WAVE file with Range (RFC 9110 section 14). A reason may be stated as ?why=.
+func (s *Server) audio(w http.ResponseWriter, r *http.Request) {
+	id := r.PathValue("id")
+	sound, err := s.cfg.Player.Play(r.Context(), id, actor, r.URL.Query().Get("why"), r.Header.Get("Range"))
+	switch {
+	case errors.Is(err, ErrNotFound):
+		fail(w, http.StatusNotFound, err.Error())
+		return
+	case errors.Is(err, ErrNotFinished):
+		w.Header().Set("Retry-After", "1")
+		fail(w, http.StatusConflict, err.Error())
+		return
+	case errors.Is(err, ErrGone):
+		fail(w, http.StatusGone, err.Error())
+		return
+	case err != nil:
+		s.internal(w, r, err)
+		return
+	}
+	defer sound.Close()
+	w.Header().Set("Content-Type", "audio/wav")
+	w.Header().Set("Content-Disposition", fmt.Sprintf("inline; filename=%q", id+".wav"))
+	http.ServeContent(w, r, "", time.Time{}, sound)
+}
+
+// witness writes an access event; when it cannot, nothing is shown.
+func (s *Server) witness(w http.ResponseWriter, r *http.Request, typ, id string, data any) bool {
+	_, err := s.cfg.Audit.Append(r.Context(), audit.Event{Time: s.cfg.Clock(), Type: typ, Subject: id, Actor: actor, Data: data})
+	if err != nil {
+		s.internal(w, r, fmt.Errorf("witness %s: %w", typ, err))
+		return false
+	}
+	return true
+}
+
+func answer(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	json.NewEncoder(w).Encode(v)
+}

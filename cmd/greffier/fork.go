@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"time"
+
+	"github.com/greffier/greffier/media/wav"
+	"github.com/greffier/greffier/siprec/siprectest"
+)
+
+// forkCmd is an SRC on the command line.
+type forkCmd struct {
+	To        string        `required:"" placeholder:"HOST:PORT" help:"The recording server."`
+	Left      string        `required:"" placeholder:"FILE" help:"WAVE file that the first party says, at 8000 Hz."`
+	Right     string        `required:"" placeholder:"FILE" help:"WAVE file that the second party says, at 8000 Hz."`
+	Metadata  string        `placeholder:"FILE" help:"rs-metadata document to send; absent: two made-up parties."`
+	Calls     int           `default:"1" help:"How many calls."`
+	Rate      float64       `default:"0" help:"Calls opened per second; 0: all at once."`
+	Duration  time.Duration `default:"0" help:"How long each call lasts; 0: as long as the longer file."`
+	Transport string        `enum:"udp,tcp" default:"udp" help:"udp or tcp."`
+	JSON      bool          `name:"json" help:"Print JSON."`
+}
+
+// forkRate is the sampling rate of what is sent.
+const forkRate = 8000
+
+func (f forkCmd) Run(ctx context.Context, s streams) error {
+	if _, _, err := net.SplitHostPort(f.To); err != nil {
+		return fmt.Errorf("--to: %w; write HOST:PORT", err)
+	}
+	left, err := readSound(f.Left)
+	if err != nil {
+		return fmt.Errorf("--left: %w", err)
+	}
+	right, err := readSound(f.Right)
+	if err != nil {
+		return fmt.Errorf("--right: %w", err)
+	}
+	var metadata []byte
+	if f.Metadata != "" {
+		if metadata, err = os.ReadFile(f.Metadata); err != nil {
+			return fmt.Errorf("--metadata: %w", err)
+		}
+	}
+	duration := f.Duration
+	if duration == 0 {
+		duration = time.Duration(max(len(left), len(right))) * time.Second / forkRate
+	}
+	src, err := siprectest.Dial(ctx, siprectest.Config{Server: f.To, Transport: f.Transport, User: "greffier-fork"})
+	if err != nil {
+		return err
+	}
+	report := src.Load(ctx, siprectest.LoadSpec{
+		Calls: f.Calls, Rate: f.Rate, Duration: duration,
+		Call: func(int) siprectest.CallSpec { return f.call(left, right, metadata) },
+		Each: func(r siprectest.Result) {
+			if r.Err != nil {
+				fmt.Fprintf(s.err, "call %d: %v\n", r.Index+1, r.Err)
+			}
+		},
+	})
+	if err := src.Close(); err != nil {
+		return err
+	}
+	if err := f.print(s, report); err != nil {
+		return err
+	}
+	if report.Completed != report.Calls {
+		return errQuiet
+	}
+	return nil
+}
+
+func (f forkCmd) call(left, right siprectest.PCM, metadata []byte) siprectest.CallSpec {
+	spec := siprectest.TwoParty(left, right)
+	if metadata != nil {
+		labels := siprectest.Labels(metadata)
+		for i := range spec.Streams { // the m-lines carry the document's labels
+			if i < len(labels) {
+				spec.Streams[i].Label = labels[i]
+			}
+		}
+		spec.Metadata, spec.RawMetadata = nil, metadata
+	}
+	return spec
+}
+
+func (f forkCmd) print(s streams, r siprectest.LoadReport) error {
+	if f.JSON {
+		return printJSON(s.out, map[string]any{
+			"calls": r.Calls, "answered": r.Answered, "completed": r.Completed, "failed": r.Failed, "statuses": r.Statuses, "errors": r.Errors,
+			"setup_p50_ms": r.SetupP50.Seconds() * 1000, "setup_p99_ms": r.SetupP99.Seconds() * 1000, "packets": r.Packets,
+		})
+	}
+	_, err := fmt.Fprintf(s.out, "%d calls: %d answered, %d completed, %d failed; INVITE to 200: p50 %s, p99 %s; %d RTP packets sent\n",
+		r.Calls, r.Answered, r.Completed, r.Failed, r.SetupP50.Round(10*time.Microsecond), r.SetupP99.Round(10*time.Microsecond), r.Packets)
+	return err
+}
+
+// readSound reads the first channel of a WAVE file at 8000 Hz.
+func readSound(path string) (pcm siprectest.PCM, err error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("open sound: %w", err)
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("open sound: %w", err)
+	}
+	sound, err := wav.Read(file, info.Size())
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	if sound.Format.SampleRate != forkRate || len(sound.Channels) == 0 {
+		return nil, fmt.Errorf("%s is at %d Hz; convert it: sox %s -r %d -c 1 out.wav", path, sound.Format.SampleRate, path, forkRate)
+	}
+	return siprectest.PCM(sound.Channels[0]), nil
+}

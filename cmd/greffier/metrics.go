@@ -1,0 +1,67 @@
+package main
+
+import (
+	"net/http"
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/greffier/greffier/recorder"
+	"github.com/greffier/greffier/storage/spool"
+)
+
+// metrics counts deeds. Labels are names of the operator's own: classes, reasons, statuses; never a party.
+type metrics struct {
+	registry *prometheus.Registry
+	events   *prometheus.CounterVec
+	refusals *prometheus.CounterVec
+}
+
+func newMetrics() *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		events: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "greffier_events_total", Help: "Events by type, class and outcome.",
+		}, []string{"event", "class", "outcome"}),
+		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "greffier_sip_refused_total", Help: "SIP requests that were not accepted, by status.",
+		}, []string{"status"}),
+	}
+	m.registry.MustRegister(m.events, m.refusals, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// watch adds the gauges that are read when asked for.
+func (m *metrics) watch(r *recorder.Recorder, s *spool.Spool) {
+	gauge := func(name, help string, f func() float64) {
+		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, f))
+	}
+	gauge("greffier_sessions", "Recording sessions in progress, recorded or not.", func() float64 { _, all := r.Calls(); return float64(all) })
+	gauge("greffier_sessions_recorded", "Recording sessions that are being recorded.", func() float64 { n, _ := r.Calls(); return float64(n) })
+	gauge("greffier_spool_recordings", "Recordings in the spool, in progress or waiting to be stored.", func() float64 {
+		ids, err := s.List()
+		if err != nil {
+			return -1
+		}
+		return float64(len(ids))
+	})
+	gauge("greffier_spool_free_bytes", "Free space on the spool's disk.", func() float64 {
+		n, err := s.Free()
+		if err != nil {
+			return -1
+		}
+		return float64(n)
+	})
+}
+
+func (m *metrics) observe(o recorder.Observation) {
+	m.events.WithLabelValues(o.Event, o.Class, o.Outcome).Inc()
+}
+
+func (m *metrics) refused(status int) { m.refusals.WithLabelValues(strconv.Itoa(status)).Inc() }
+
+func (m *metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+}

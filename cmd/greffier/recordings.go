@@ -1,0 +1,225 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/user"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/greffier/greffier/audit"
+	"github.com/greffier/greffier/catalog"
+	"github.com/greffier/greffier/recorder"
+)
+
+type recordingsCmd struct {
+	List listCmd `cmd:"" help:"Find recordings by their metadata."`
+	Show showCmd `cmd:"" help:"Show everything that is known of one recording."`
+	Play playCmd `cmd:"" help:"Write the sound of one recording as a WAVE file."`
+}
+
+// operator names the person at this machine's command line, for the audit log.
+func operator() string {
+	u, err := user.Current()
+	if err != nil {
+		return fmt.Sprintf("uid:%d", os.Getuid())
+	}
+	return "os:" + u.Username
+}
+
+type listCmd struct {
+	located
+	From   string `placeholder:"TIME" help:"Started at or after this time (RFC 3339, or a date)."`
+	To     string `placeholder:"TIME" help:"Started before this time (RFC 3339, or a date)."`
+	Party  string `placeholder:"TEXT" help:"Name or address of a participant, or a part of it."`
+	Number string `placeholder:"NUMBER" help:"Number of a participant."`
+	SRC    string `name:"src" placeholder:"NAME" help:"SRC profile that the call came from."`
+	Class  string `placeholder:"NAME" help:"Class."`
+	Rule   string `placeholder:"NAME" help:"Rule that decided."`
+	State  string `placeholder:"STATE" help:"recording, finishing, stored, locked, not_recorded, failed or expired."`
+	CallID string `name:"call-id" placeholder:"ID" help:"An identifier of the call: Call-ID, Session-ID, UCID ..."`
+	Limit  int    `help:"At most so many, newest first; 0: all." default:"0"`
+	JSON   bool   `name:"json" help:"Print JSON."`
+}
+
+func (l listCmd) query() (catalog.Query, error) {
+	q := catalog.Query{
+		Party: l.Party, Number: l.Number, SRC: l.SRC, Class: l.Class, Rule: l.Rule, State: catalog.State(l.State), CallID: l.CallID, Limit: l.Limit,
+	}
+	var err error
+	if q.From, err = readTime(l.From); err != nil {
+		return q, fmt.Errorf("--from: %w", err)
+	}
+	if q.To, err = readTime(l.To); err != nil {
+		return q, fmt.Errorf("--to: %w", err)
+	}
+	return q, nil
+}
+
+func readTime(s string) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	if t, err := time.Parse(time.RFC3339, s); err == nil {
+		return t, nil
+	}
+	t, err := time.ParseInLocation(time.DateOnly, s, time.Local)
+	if err != nil {
+		return t, fmt.Errorf("%q is no time; write 2026-11-23 or 2026-11-23T14:00:00Z", s)
+	}
+	return t, nil
+}
+
+func (l listCmd) Run(ctx context.Context, s streams) error {
+	q, err := l.query()
+	if err != nil {
+		return err
+	}
+	p, err := l.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	_, err = p.archive.Audit.Append(ctx, audit.Event{Time: time.Now(), Type: "access.searched", Actor: operator(), Data: map[string]any{"by": "cli"}})
+	if err != nil {
+		return fmt.Errorf("witness search: %w", err)
+	}
+	rows, err := p.archive.Catalog.List(ctx, q)
+	if err != nil {
+		return err
+	}
+	if l.JSON {
+		if rows == nil {
+			rows = []catalog.Recording{}
+		}
+		return printJSON(s.out, rows)
+	}
+	return printRecordings(s.out, rows)
+}
+
+func printJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// printRecordings writes a table that a person reads.
+func printRecordings(w io.Writer, rows []catalog.Recording) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "ID\tSTARTED\tLENGTH\tSTATE\tCLASS\tRULE\tREASON\tPARTIES\tLOCKED UNTIL")
+	for _, r := range rows {
+		length, locked := "", ""
+		if r.State != catalog.NotRecorded {
+			length = (time.Duration(r.DurationMS) * time.Millisecond).Round(100 * time.Millisecond).String()
+		}
+		if !r.LockedUntil.IsZero() {
+			locked = r.LockedUntil.Local().Format(time.DateTime) + " " + r.LockMode
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, r.StartedAt.Local().Format(time.DateTime), length, r.State, r.Class, r.Rule, r.Reason, parties(r), locked)
+	}
+	return t.Flush()
+}
+
+func parties(r catalog.Recording) string {
+	var out []string
+	for _, p := range r.Participants {
+		switch {
+		case strings.HasPrefix(p.AOR, "hash:"):
+			out = append(out, "(not kept)")
+		case p.Name != "":
+			out = append(out, p.Name)
+		case p.Number != "":
+			out = append(out, p.Number)
+		default:
+			out = append(out, p.AOR)
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+type showCmd struct {
+	located
+	ID string `arg:"" help:"The recording."`
+}
+
+func (c showCmd) Run(ctx context.Context, s streams) error {
+	p, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	row, side, err := p.archive.Show(ctx, c.ID, operator())
+	if err != nil {
+		return notFound(c.ID, err)
+	}
+	return printJSON(s.out, map[string]any{"catalog": row, "sidecar": side})
+}
+
+type playCmd struct {
+	located
+	ID     string        `arg:"" help:"The recording."`
+	Output string        `short:"o" placeholder:"FILE" help:"Where to write; - is standard output." default:"-"`
+	Why    string        `placeholder:"TEXT" help:"The reason, for the audit log."`
+	Wait   time.Duration `help:"How long to wait for a recording that is being finished." default:"30s"`
+}
+
+// playPoll is how often a recording is looked at that is not finished.
+const playPoll = 100 * time.Millisecond
+
+func (c playCmd) Run(ctx context.Context, s streams) (err error) {
+	p, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	sound, err := c.wait(ctx, p)
+	if err != nil {
+		return notFound(c.ID, err)
+	}
+	defer sound.Close()
+	if c.Output == "-" {
+		_, err := io.Copy(s.out, sound)
+		return err
+	}
+	f, err := os.OpenFile(c.Output, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("write sound: %w", err)
+	}
+	n, err := io.Copy(f, sound)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("write sound: %w", err)
+	}
+	fmt.Fprintf(s.err, "%s: %d bytes\n", c.Output, n)
+	return nil
+}
+
+// wait opens the recording, and waits a while for one whose call has just ended.
+func (c playCmd) wait(ctx context.Context, p *parts) (*recorder.Playback, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.Wait)
+	defer cancel()
+	tick := time.NewTicker(playPoll)
+	defer tick.Stop()
+	for {
+		sound, err := p.archive.Play(context.WithoutCancel(ctx), c.ID, operator(), c.Why, "")
+		if !errors.Is(err, recorder.ErrNotFinished) {
+			return sound, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-tick.C:
+		}
+	}
+}
+
+func notFound(id string, err error) error {
+	if errors.Is(err, catalog.ErrNotFound) {
+		return exitError{exitNotFound, fmt.Errorf("no recording %s; `greffier recordings list` shows what there is", id)}
+	}
+	return err
+}

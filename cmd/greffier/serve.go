@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// serveCmd shows every setting as a flag. The values are read by loadConfig, which knows the file too.
+type serveCmd struct {
+	ConfigFile string `name:"config" short:"c" placeholder:"FILE" help:"Configuration file; absent: greffier.yaml in the data directory, if it is there."`
+	Config     `embed:""`
+}
+
+// Help is shown by greffier serve --help.
+func (serveCmd) Help() string {
+	return "Every flag is also a key of the configuration file (sip.listen) and an environment variable (GREFFIER_SIP_LISTEN)."
+}
+
+// given lists the flags of the command line as they were written, but for the file's name.
+func given(k *kong.Context) []string {
+	var out []string
+	for _, p := range k.Path {
+		if p.Flag == nil || p.Resolved || p.Flag.Name == "config" {
+			continue
+		}
+		value := fmt.Sprint(k.FlagValue(p.Flag))
+		if list, ok := k.FlagValue(p.Flag).([]string); ok {
+			value = strings.Join(list, ",")
+		}
+		out = append(out, "--"+p.Flag.Name+"="+value)
+	}
+	return out
+}
+
+func (s serveCmd) Run(ctx context.Context, k *kong.Context, io streams) error {
+	c, err := loadConfig(s.ConfigFile, given(k))
+	if err != nil {
+		return err
+	}
+	m := Main{Config: c, Stderr: io.err}
+	return m.Run(ctx)
+}
+
+// A located command works on the data of a server, which may be running.
+type located struct {
+	ConfigFile string `name:"config" short:"c" placeholder:"FILE" help:"The server's configuration file."`
+	DataDir    string `name:"data-dir" placeholder:"DIR" help:"The server's data directory."`
+}
+
+// open opens the server's parts for reading.
+func (l located) open(ctx context.Context) (*parts, error) {
+	var flags []string
+	if l.DataDir != "" {
+		flags = append(flags, "--data-dir="+l.DataDir)
+	}
+	c, err := loadConfig(l.ConfigFile, flags)
+	if err != nil {
+		return nil, err
+	}
+	return openParts(ctx, c, false)
+}

@@ -1,0 +1,294 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/greffier/greffier/api"
+	"github.com/greffier/greffier/audit"
+	"github.com/greffier/greffier/catalog"
+	"github.com/greffier/greffier/media"
+	"github.com/greffier/greffier/recorder"
+	"github.com/greffier/greffier/siprec"
+	"github.com/greffier/greffier/siprec/srs"
+	"github.com/greffier/greffier/storage/spool"
+)
+
+// A Main is the server: what `greffier serve` runs, and what tests and the demo run in their own process.
+type Main struct {
+	Config Config
+	// Stderr takes the log and the line that says ready.
+	Stderr io.Writer
+	// Ready, if not nil, is closed when calls can be taken. The fields below are right from then on.
+	Ready chan struct{}
+
+	SIPAddrs []string // "udp://127.0.0.1:5060"
+	HTTPAddr string   // "127.0.0.1:8080"
+	Token    string   // bearer token of the API
+
+	log      *zap.Logger
+	parts    *parts
+	spool    *spool.Spool
+	receiver *media.Receiver
+	recorder *recorder.Recorder
+	sip      *srs.Server
+	http     *http.Server
+	metrics  *metrics
+}
+
+// httpDrain is how long requests in progress may take when the server stops.
+const httpDrain = 5 * time.Second
+
+// Run opens everything, takes calls until ctx ends, and closes everything in the reverse order.
+func (m *Main) Run(ctx context.Context) (err error) {
+	if m.log, err = newLogger(m.Config.Log, m.Stderr); err != nil {
+		return err
+	}
+	defer m.log.Sync()
+	defer func() { err = errors.Join(err, m.close()) }()
+	if err := m.open(ctx); err != nil {
+		return err
+	}
+	listener, err := m.listen(ctx)
+	if err != nil {
+		return err
+	}
+	if err := m.witness(ctx, "server.started", map[string]any{"version": version, "policy_digest": m.parts.policy.Digest()}); err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	err = m.serve(ctx, listener)
+	return errors.Join(err, m.witness(context.WithoutCancel(ctx), "server.stopped", map[string]any{"version": version}))
+}
+
+func (m *Main) witness(ctx context.Context, typ string, data any) error {
+	_, err := m.parts.archive.Audit.Append(ctx, audit.Event{Time: time.Now(), Type: typ, Data: data})
+	return err
+}
+
+// open makes every part, in the order of the import table.
+func (m *Main) open(ctx context.Context) (err error) {
+	c := m.Config
+	if m.parts, err = openParts(ctx, c, true); err != nil {
+		return err
+	}
+	m.Token = m.parts.token
+	if err := m.witnessPolicy(ctx); err != nil {
+		return err
+	}
+	if err := m.parts.archive.Store.Check(ctx); err != nil {
+		return fmt.Errorf("check store: %w", err)
+	}
+	if m.spool, err = spool.Open(m.parts.archive.SpoolDir, spool.Options{}); err != nil {
+		return err
+	}
+	low, high, err := c.Media.ports()
+	if err != nil {
+		return err
+	}
+	mediaAddr := netip.Addr{}
+	if c.Media.Address != "" {
+		if mediaAddr, err = netip.ParseAddr(c.Media.Address); err != nil {
+			return fmt.Errorf("read media.address: %w", err)
+		}
+	}
+	if m.receiver, err = media.NewReceiver(media.Config{Addr: m.bindAddr(mediaAddr), PortMin: low, PortMax: high, Log: m.log.Named("media")}); err != nil {
+		return err
+	}
+	m.metrics = newMetrics()
+	a := m.parts.archive
+	m.recorder, err = recorder.New(recorder.Config{
+		Policy: m.parts.policy, Receiver: m.receiver, Spool: m.spool, Keys: a.Keys, Store: a.Store, Catalog: a.Catalog, Audit: a.Audit,
+		PseudonymKey: m.parts.pseudonymKey, MinFree: c.Spool.MinFree, Workers: c.Spool.Workers, Log: m.log.Named("recorder"), Observe: m.metrics.observe,
+	})
+	if err != nil {
+		return err
+	}
+	m.metrics.watch(m.recorder, m.spool)
+	sources, err := c.sources()
+	if err != nil {
+		return err
+	}
+	sip := srs.Config{
+		Listen: c.SIP.Listen, MediaAddr: mediaAddr, Sources: sources, MaxDialogs: c.SIP.MaxSessions,
+		Log: m.log.Named("sip"), Ready: m.recorder.Ready, Refused: m.refused,
+	}
+	if c.SIP.Advertise != "" {
+		if sip.Advertise, err = netip.ParseAddrPort(c.SIP.Advertise); err != nil {
+			return fmt.Errorf("read sip.advertise: %w", err)
+		}
+	}
+	m.sip, err = srs.New(sip, m.recorder)
+	return err
+}
+
+// bindAddr is the address that RTP sockets are bound to: the media address when it is one of this machine's, else, behind a
+// NAT, any. With loopback listeners only it is loopback.
+func (m *Main) bindAddr(mediaAddr netip.Addr) netip.Addr {
+	if mediaAddr.IsValid() && m.Config.SIP.Advertise == "" {
+		return mediaAddr
+	}
+	for _, l := range m.Config.SIP.Listen {
+		_, hostport, _ := strings.Cut(l, "://")
+		ap, err := netip.ParseAddrPort(hostport)
+		if err != nil || !ap.Addr().IsLoopback() {
+			return netip.Addr{}
+		}
+		mediaAddr = ap.Addr()
+	}
+	return mediaAddr
+}
+
+// witnessPolicy says which policy is in force, and names every mandate by which it records everything.
+func (m *Main) witnessPolicy(ctx context.Context) error {
+	p := m.parts.policy
+	if err := m.witness(ctx, "policy.loaded", map[string]any{"digest": p.Digest()}); err != nil {
+		return err
+	}
+	for _, s := range p.Systematic() {
+		if err := m.witness(ctx, "policy.systematic", s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// refused audits and counts a request that was not accepted.
+func (m *Main) refused(r srs.Refused) {
+	m.metrics.refused(r.Status)
+	err := m.recorder.Refused(context.Background(), r.Source, r.SRC, r.Method, r.Status, r.Reason)
+	if err != nil {
+		m.log.Error("audit", zap.Error(err))
+	}
+}
+
+// listen opens the sockets of SIP and HTTP.
+func (m *Main) listen(ctx context.Context) (net.Listener, error) {
+	if err := m.sip.Listen(ctx); err != nil {
+		return nil, err
+	}
+	m.SIPAddrs = m.sip.Addrs()
+	listener, err := net.Listen("tcp", m.Config.HTTP.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("listen for HTTP: %w", err)
+	}
+	m.HTTPAddr = listener.Addr().String()
+	m.http = api.New(api.Config{
+		Catalog: m.parts.archive.Catalog, Audit: m.parts.archive.Audit, Player: player{&m.parts.archive},
+		Token: m.Token, Ready: m.recorder.Ready, Metrics: m.metrics.handler(), Log: m.log.Named("api"), Secure: m.Config.HTTP.TLSCert != "",
+	}).HTTPServer()
+	return listener, nil
+}
+
+// serve runs until ctx ends or a part fails, then drains: refuse new sessions, let those in progress end until the deadline,
+// end the rest, and finish what is in the spool's hands.
+func (m *Main) serve(ctx context.Context, listener net.Listener) error {
+	run, stop := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer stop(nil)
+	var wg sync.WaitGroup
+	start := func(name string, f func(context.Context) error) {
+		wg.Go(func() {
+			if err := f(run); err != nil && run.Err() == nil {
+				stop(fmt.Errorf("%s: %w", name, err))
+			}
+		})
+	}
+	start("media", m.receiver.Run)
+	start("recorder", m.recorder.Run)
+	start("sip", m.sip.Serve)
+	start("http", func(context.Context) error { return m.serveHTTP(listener) })
+
+	fmt.Fprintf(m.Stderr, "ready sip=%s http=%s data=%s\n", strings.Join(m.SIPAddrs, ","), m.url(), m.dataDir())
+	if m.Ready != nil {
+		close(m.Ready)
+	}
+	select {
+	case <-ctx.Done():
+	case <-run.Done():
+	}
+	m.log.Info("stopping", zap.Duration("drain", m.Config.SIP.Drain))
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.Config.SIP.Drain)
+	if err := m.sip.Drain(drain); err != nil {
+		m.log.Warn("sessions are ended by the deadline", zap.Error(err))
+	}
+	cancel()
+	err := m.sip.Close()
+	m.recorder.EndAll(siprec.EndDrained)
+	shutdown, cancel := context.WithTimeout(context.WithoutCancel(ctx), httpDrain)
+	defer cancel()
+	err = errors.Join(err, m.http.Shutdown(shutdown))
+	cause := context.Cause(run)
+	stop(nil)
+	wg.Wait()
+	return errors.Join(cause, err)
+}
+
+func (m *Main) serveHTTP(l net.Listener) error {
+	var err error
+	if m.Config.HTTP.TLSCert != "" {
+		err = m.http.ServeTLS(l, m.Config.HTTP.TLSCert, m.Config.HTTP.TLSKey)
+	} else {
+		err = m.http.Serve(l)
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+func (m *Main) url() string {
+	if m.Config.HTTP.TLSCert != "" {
+		return "https://" + m.HTTPAddr
+	}
+	return "http://" + m.HTTPAddr
+}
+
+func (m *Main) dataDir() string {
+	abs, err := filepath.Abs(m.Config.DataDir)
+	if err != nil {
+		return m.Config.DataDir
+	}
+	return abs
+}
+
+func (m *Main) close() error {
+	var errs []error
+	if m.receiver != nil {
+		errs = append(errs, m.receiver.Close())
+	}
+	if m.spool != nil {
+		errs = append(errs, m.spool.Close())
+	}
+	if m.parts != nil {
+		errs = append(errs, m.parts.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// A player lets the API play from the archive, in the API's words.
+type player struct{ archive *recorder.Archive }
+
+func (p player) Play(ctx context.Context, id, actor, why, span string) (io.ReadSeekCloser, error) {
+	sound, err := p.archive.Play(ctx, id, actor, why, span)
+	switch {
+	case errors.Is(err, catalog.ErrNotFound):
+		return nil, api.ErrNotFound
+	case errors.Is(err, recorder.ErrNotFinished):
+		return nil, api.ErrNotFinished
+	case errors.Is(err, recorder.ErrNotPlayable):
+		return nil, api.ErrGone
+	case err != nil:
+		return nil, err
+	}
+	return sound, nil
+}

@@ -1,0 +1,129 @@
+package media
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/greffier/greffier/media/codec"
+)
+
+// Rate is the sample rate of every recording, in hertz. All formats that this
+// build places run at 8 kHz (G.711, RFC 3551 section 4.5.14).
+const Rate = 8000
+
+// MaxChannels is the most channels that one recording may have. It bounds the
+// memory of a recording and the size of a block.
+const MaxChannels = 32
+
+// A Format is an RTP payload type whose packets are placed on the timeline.
+type Format struct {
+	PayloadType uint8
+	Encoding    codec.Encoding
+	ClockRate   int // of the RTP timestamps, in hertz; only Rate is placed
+}
+
+// A Stream says what is received for one m-line.
+type Stream struct {
+	// Channel is the index in the recording. It never changes for a label.
+	Channel int
+	// Addrs are the offered addresses. Packets from others are counted and
+	// dropped. The port is not checked: relays send from ports that they did
+	// not offer, and change them in mid-call.
+	Addrs []netip.Addr
+	// AnySource accepts packets from every address.
+	AnySource bool
+	// RTCP is where receiver reports go; the zero value sends none.
+	RTCP netip.AddrPort
+	// RTCPMux says that RTCP shares the RTP port (RFC 5761).
+	RTCPMux bool
+	// Formats are the payload types that are placed. Others are counted and
+	// dropped; telephone-event must not be among them, so that digits are
+	// never stored.
+	Formats []Format
+	// Active false discards what arrives (hold, a=inactive, RFC 3264 section
+	// 8.4); the gap's cause is CauseInactive.
+	Active bool
+}
+
+// A Cause says why a run of a channel is silence that nobody sent. Causes are
+// stored with the recording; they are never renamed.
+type Cause string
+
+// The causes of a gap.
+const (
+	CauseNotStarted Cause = "not_started" // before the first packet of the stream
+	CauseLost       Cause = "lost"        // sequence numbers are missing, or nothing came any more
+	CauseSuppressed Cause = "suppressed"  // the sender sent nothing (DTX): no sequence number is missing
+	CauseInactive   Cause = "inactive"    // the stream was on hold by its SDP direction
+	CausePaused     Cause = "paused"      // the recording was paused
+	CauseNoMedia    Cause = "no_media"    // nothing ever came on this channel
+)
+
+// A Gap is a run of one channel in which nothing was placed.
+type Gap struct {
+	Channel int
+	Start   int64 // position in samples
+	Samples int64
+	Cause   Cause
+}
+
+// A Block is a run of the recording's timeline: interleaved samples, and what
+// is missing in them.
+type Block struct {
+	Start    int64          // position of the first sample, from the recording's start, in samples at Rate
+	Samples  int            // per channel
+	Rate     int            // in hertz
+	Channels int            // of the recording at this point; it only ever grows
+	Encoding codec.Encoding // PCMU or PCMA when all that was placed came in that law; else L16
+	Data     []byte         // interleaved; silence where nothing was placed
+	Gaps     []Gap          // inside this block, sorted by channel and start
+	Late     bool           // a patch of one channel over positions that were given before
+	Channel  int            // of a patch; Data has this channel only
+}
+
+// A Sink takes the blocks of one recording, in order. One goroutine calls it.
+// The block's memory is used again after Append returns. When Append fails the
+// block was not taken: the same span is offered again as long as it is held.
+type Sink interface {
+	Append(b *Block) error
+}
+
+// StreamStats are the figures of one stream since its recording began. All are
+// totals but for those that say otherwise.
+type StreamStats struct {
+	Channel        int
+	SSRC           uint32 // now
+	Packets        uint64 // RTP packets accepted as this stream's, of any payload type
+	Bytes          uint64 // of payload in them
+	Placed         uint64 // packets placed on the timeline, patches included
+	Lost           uint64 // sequence numbers that never came (RFC 3550 A.3, never below 0)
+	Reordered      uint64 // came after a higher sequence number
+	Duplicate      uint64 // came before
+	Late           uint64 // came too late to be placed, and were dropped
+	Patched        uint64 // came after their positions were committed, and were placed as a patch
+	Foreign        uint64 // from an address that was not offered
+	Malformed      uint64 // not RTP version 2, or lengths that overrun the datagram
+	UnknownPayload uint64 // of a payload type that is not placed (telephone-event too)
+	Refused        uint64 // of a second SSRC that interleaved with this stream's
+	Discarded      uint64 // arrived while the stream was inactive or the recording paused
+	SSRCChanges    uint64
+	Reanchors      uint64 // times at which the stream's clock was set anew by arrival
+	KernelDrops    uint64 // datagrams that the kernel dropped for want of buffer
+	Jitter         time.Duration
+	FirstArrival   time.Time // of the first accepted packet; zero: none came
+	LastArrival    time.Time
+	DriftPPM       float64 // of the sender's clock against ours, positive when it runs fast; an estimate
+	Inserted       int64   // samples repeated to correct drift
+	Removed        int64   // samples dropped to correct drift
+}
+
+// A Summary is what a recording amounts to, when it is closed.
+type Summary struct {
+	Samples    int64 // length from the recording's start, in samples at Rate
+	Rate       int
+	Channels   int
+	Streams    []StreamStats
+	SinkErrors uint64 // times at which the sink refused a block
+	Unsaved    int64  // samples per channel that the sink never took
+	Err        error  // the sink's last error, when SinkErrors is not 0
+}

@@ -1,0 +1,164 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+var basisLetters = map[string]LegalBasis{
+	"a": Consent, "b": Contract, "c": LegalObligation, "d": VitalInterests, "e": PublicTask, "f": LegitimateInterests,
+}
+
+// readClass reads one class. It never gives nil, so that rules can refer to a class with problems.
+func readClass(r *reader, key, value *yaml.Node, parent string) *Class {
+	c := &Class{
+		Name: key.Value, Lock: Governance, Format: WAV, Channels: ExternalFirst, KeepMetadata: sorted(DefaultKeepMetadata()),
+	}
+	path := join(parent, c.Name)
+	if !className.MatchString(c.Name) {
+		r.problem(key, path, "a class's name is part of storage keys: up to 63 of a-z, 0-9, - and _, not beginning with - or _")
+	}
+	nodes := make(map[string]*yaml.Node)
+	field := func(read func(*yaml.Node, string)) func(*yaml.Node, string) {
+		return func(n *yaml.Node, path string) {
+			nodes[path[strings.LastIndexByte(path, '.')+1:]] = n
+			read(n, path)
+		}
+	}
+	before := len(r.problems)
+	seen := r.mapping(value, path, map[string]func(*yaml.Node, string){
+		"purpose":       field(func(n *yaml.Node, path string) { c.Purpose = r.text(n, path) }),
+		"legal_basis":   field(func(n *yaml.Node, path string) { c.LegalBasis = readBasis(r, n, path) }),
+		"balance_test":  field(func(n *yaml.Node, path string) { c.BalanceTest = r.reference(n, path) }),
+		"mandate":       field(func(n *yaml.Node, path string) { c.Mandate = r.reference(n, path) }),
+		"retention":     field(func(n *yaml.Node, path string) { c.Retention = readRetention(r, n, path) }),
+		"quarantine":    field(func(n *yaml.Node, path string) { c.Quarantine = readPeriod(r, n, path) }),
+		"lock":          field(func(n *yaml.Node, path string) { c.Lock = choice(r, n, path, Governance, Compliance, NoLock) }),
+		"sample":        field(func(n *yaml.Node, path string) { c.Sample = readSample(r, n, path) }),
+		"format":        field(func(n *yaml.Node, path string) { c.Format = readFormat(r, n, path) }),
+		"keep_metadata": field(func(n *yaml.Node, path string) { c.KeepMetadata = readFields(r, n, path) }),
+		"channels": field(func(n *yaml.Node, path string) {
+			c.Channels = choice(r, n, path, ExternalFirst, InternalFirst, ByLabel)
+		}),
+		"unrecorded": field(func(n *yaml.Node, path string) {
+			c.KeepUnrecorded = choice(r, n, path, "hashes", "keep") == "keep"
+		}),
+	})
+	if seen == nil {
+		return c
+	}
+	for _, required := range []string{"purpose", "legal_basis", "retention", "sample"} {
+		if !seen[required] {
+			r.problem(key, join(path, required), "%s", missing[required])
+		}
+	}
+	if len(r.problems) == before { // what does not even read is not judged
+		judge(r, key, nodes, path, c, seen["quarantine"])
+	}
+	return c
+}
+
+var missing = map[string]string{
+	"purpose":     "is missing: say what the recordings are for",
+	"legal_basis": "is missing: name the legal basis, one of the words of Art. 6(1) GDPR",
+	"retention":   "is missing: there is no class without an end; write a period such as P6M",
+	"sample":      "is missing: say which share of the calls is recorded, such as 2%",
+}
+
+// judge applies the rules that concern several fields, and sets the quarantine when it is not given.
+func judge(r *reader, key *yaml.Node, nodes map[string]*yaml.Node, path string, c *Class, quarantineGiven bool) {
+	at := func(name string) *yaml.Node {
+		if n := nodes[name]; n != nil {
+			return n
+		}
+		return key
+	}
+	if c.LegalBasis == LegitimateInterests && c.BalanceTest == "" {
+		r.problem(at("balance_test"), join(path, "balance_test"), "is missing: legitimate_interests needs the reference of a balance test")
+	}
+	if c.Mandate == "" {
+		if c.Sample >= All {
+			r.problem(at("sample"), join(path, "sample"), "recording every call needs a mandate: name the text that obliges to, or record a share")
+		}
+		if c.Retention.everExceeds(maxRetention) {
+			r.problem(at("retention"), join(path, "retention"), "%s is longer than %s, which needs a mandate: name the text that obliges to", c.Retention, maxRetention)
+		}
+		if c.Lock == Compliance {
+			r.problem(at("lock"), join(path, "lock"), "COMPLIANCE cannot be undone and needs a mandate: name the text that obliges to, or use GOVERNANCE")
+		}
+	}
+	if !quarantineGiven && c.Mandate == "" && c.Retention.everExceeds(defaultQuarantine) {
+		c.Quarantine = defaultQuarantine
+	}
+	if c.Quarantine.everExceeds(c.Retention) {
+		r.problem(at("quarantine"), join(path, "quarantine"), "%s is longer than the retention, %s", c.Quarantine, c.Retention)
+	}
+}
+
+func readBasis(r *reader, n *yaml.Node, path string) LegalBasis {
+	if b, ok := basisLetters[strings.ToLower(n.Value)]; ok && n.Kind == yaml.ScalarNode && r.plain(n, path) {
+		return b
+	}
+	return choice(r, n, path, Consent, Contract, LegalObligation, VitalInterests, PublicTask, LegitimateInterests)
+}
+
+// readPeriod reads a period that may have no length.
+func readPeriod(r *reader, n *yaml.Node, path string) Period {
+	s, ok := r.scalar(n, path, "a period such as P6M", "!!str")
+	if !ok {
+		return Period{}
+	}
+	p, err := ParsePeriod(s)
+	if err != nil {
+		r.problem(n, path, "%v", err)
+	}
+	return p
+}
+
+func readRetention(r *reader, n *yaml.Node, path string) Period {
+	before := len(r.problems)
+	p := readPeriod(r, n, path)
+	if p.IsZero() && len(r.problems) == before {
+		r.problem(n, path, "%s keeps nothing: write a period such as P6M", n.Value)
+	}
+	return p
+}
+
+func readSample(r *reader, n *yaml.Node, path string) Sample {
+	s, ok := r.scalar(n, path, "a percentage such as 10% or a fraction such as 0.1", "!!str", "!!float", "!!int")
+	if !ok {
+		return 0
+	}
+	v, err := ParseSample(s)
+	if err != nil {
+		r.problem(n, path, "%v", err)
+	}
+	return v
+}
+
+func readFormat(r *reader, n *yaml.Node, path string) Format {
+	if s, ok := r.scalar(n, path, "wav", "!!str"); ok && Format(s) != WAV {
+		r.problem(n, path, "%q cannot be written: this version stores wav", s)
+	}
+	return WAV
+}
+
+func readFields(r *reader, n *yaml.Node, path string) []Field {
+	fields := []Field{}
+	r.list(n, path, maxList, func(item *yaml.Node, path string) {
+		f := choice(r, item, path, DefaultKeepMetadata()...)
+		if f != "" && slices.Contains(fields, f) {
+			r.problem(item, path, "%s is given twice", f)
+		} else if f != "" {
+			fields = append(fields, f)
+		}
+	})
+	return sorted(fields)
+}
+
+func sorted(fields []Field) []Field {
+	slices.Sort(fields)
+	return fields
+}

@@ -1,0 +1,134 @@
+package recorder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/greffier/greffier/audit"
+	"github.com/greffier/greffier/catalog"
+	"github.com/greffier/greffier/storage"
+	"github.com/greffier/greffier/storage/seal"
+)
+
+// An Archive reads what recorders have stored. It works beside a running recorder, in the same process or another.
+type Archive struct {
+	Store   storage.Store
+	Keys    *seal.Keys
+	Catalog *catalog.Catalog
+	Audit   *audit.Log
+	// AuditDir is where Audit is; Verify reads it from the disk.
+	AuditDir string
+	// SpoolDir is where unfinished recordings wait.
+	SpoolDir string
+	// Clock tells the time; nil means time.Now.
+	Clock func() time.Time
+}
+
+// ErrNotPlayable is a recording that exists and has no sound to play: it was not recorded, or its key is gone.
+var ErrNotPlayable = errors.New("nothing to play")
+
+// ErrNotFinished is a recording that is not in the store yet.
+var ErrNotFinished = errors.New("not finished yet")
+
+// A Playback is the plain sound of a recording, with random access. Nothing of it is ever written to disk.
+type Playback struct {
+	*io.SectionReader // recording.wav
+	Recording         catalog.Recording
+	object            storage.Object
+}
+
+// Close lets go of the object.
+func (p *Playback) Close() error { return p.object.Close() }
+
+type playedData struct {
+	Why    string `json:"why,omitempty"`
+	SHA256 string `json:"sha256"`
+	Range  string `json:"range,omitempty"`
+}
+
+// Play opens a recording for listening. The access is in the audit log before the first byte is served: actor is who
+// listens, why is the reason that they state, span the bytes of the WAVE file that they asked for (RFC 9110 section 14.2; empty: all).
+func (a *Archive) Play(ctx context.Context, id, actor, why, span string) (*Playback, error) {
+	row, err := a.Catalog.Get(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("find recording: %w", err)
+	}
+	switch row.State {
+	case catalog.InProgress, catalog.Finishing:
+		return nil, ErrNotFinished
+	case catalog.Stored, catalog.Locked:
+	default:
+		return nil, fmt.Errorf("%w: the recording is %s", ErrNotPlayable, row.State)
+	}
+	key, err := a.Keys.Get(ctx, id)
+	if errors.Is(err, seal.ErrDestroyed) || errors.Is(err, seal.ErrNotFound) {
+		return nil, fmt.Errorf("%w: its key is gone", ErrNotPlayable)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("get key: %w", err)
+	}
+	if err := a.witness(ctx, EventPlayed, id, actor, audit.Intended, playedData{Why: why, SHA256: row.AudioSHA256, Range: span}); err != nil {
+		return nil, err
+	}
+	object, err := a.Store.Open(ctx, storage.Ref{Key: row.AudioKey, VersionID: row.AudioVersion})
+	if err != nil {
+		return nil, fmt.Errorf("open recording: %w", err)
+	}
+	plain, err := key.Decrypt(object, object.Info().Size)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open recording: %w", err), object.Close())
+	}
+	return &Playback{SectionReader: plain, Recording: row, object: object}, nil
+}
+
+// Sidecar opens a recording's sidecar. The caller has witnessed the access, or shows it to nobody.
+func (a *Archive) sidecar(ctx context.Context, row catalog.Recording) (*Sidecar, error) {
+	return a.openSidecarAt(ctx, row.ID, storage.Ref{Key: row.SidecarKey, VersionID: row.SidecarVersion})
+}
+
+func (a *Archive) openSidecarAt(ctx context.Context, id string, ref storage.Ref) (*Sidecar, error) {
+	key, err := a.Keys.Get(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("get key: %w", err)
+	}
+	object, err := a.Store.Open(ctx, ref)
+	if err != nil {
+		return nil, fmt.Errorf("open sidecar: %w", err)
+	}
+	defer object.Close()
+	return openSidecar(object, object.Info().Size, key)
+}
+
+// Show gives everything that is known of a recording, witnessed as an access.
+func (a *Archive) Show(ctx context.Context, id, actor string) (catalog.Recording, *Sidecar, error) {
+	row, err := a.Catalog.Get(ctx, id)
+	if err != nil {
+		return row, nil, fmt.Errorf("find recording: %w", err)
+	}
+	if row.SidecarKey == "" {
+		return row, nil, nil
+	}
+	if err := a.witness(ctx, EventViewed, id, actor, audit.Intended, nil); err != nil {
+		return row, nil, err
+	}
+	side, err := a.sidecar(ctx, row)
+	return row, side, err
+}
+
+func (a *Archive) now() time.Time {
+	if a.Clock == nil {
+		return time.Now()
+	}
+	return a.Clock()
+}
+
+func (a *Archive) witness(ctx context.Context, typ, id, actor string, outcome audit.Outcome, data any) error {
+	_, err := a.Audit.Append(ctx, audit.Event{Time: a.now(), Type: typ, Subject: id, Outcome: outcome, Actor: actor, Data: data})
+	if err != nil {
+		return fmt.Errorf("witness %s: %w", typ, err)
+	}
+	return nil
+}

@@ -1,0 +1,382 @@
+package recorder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"go.uber.org/zap"
+
+	"github.com/greffier/greffier/audit"
+	"github.com/greffier/greffier/catalog"
+	"github.com/greffier/greffier/media"
+	"github.com/greffier/greffier/policy"
+	"github.com/greffier/greffier/siprec"
+	"github.com/greffier/greffier/storage/spool"
+)
+
+// A call is one recording session from its answer to its end. Its methods are called for one request at a time.
+type call struct {
+	id       string
+	src      string
+	any      bool // media may come from addresses that were not offered
+	local    siprec.Answer
+	decision policy.Decision
+	metadata siprec.Metadata
+	channel  map[siprec.Label]int // the channel of each label; it never changes
+	labels   []siprec.Label       // by m-line of the last offer
+	streams  []media.Stream       // by the receiver's index: in the order in which the labels came
+	index    map[siprec.Label]int // index in streams
+	paused   bool
+	log      *zap.Logger
+
+	// nil when the call is not recorded.
+	recording *media.Recording
+	writer    *spool.Writer
+}
+
+// Begin implements srs.Recorder: it decides about an offered session and, when the answer is yes, opens everything that
+// keeps its sound.
+func (r *Recorder) Begin(ctx context.Context, in siprec.Invitation) (siprec.Answer, error) {
+	labels := offeredLabels(in.Offer)
+	if len(labels) == 0 {
+		return siprec.Answer{}, &siprec.Refusal{Kind: siprec.NoMedia, Reason: "no audio stream in a format that can be recorded; offer PCMU or PCMA"}
+	}
+	if err := r.Ready(); err != nil {
+		return siprec.Answer{}, err
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return siprec.Answer{}, fmt.Errorf("make recording id: %w", err)
+	}
+	c := &call{
+		id: id.String(), src: in.SRC, any: in.AnySource,
+		channel: map[siprec.Label]int{}, index: map[siprec.Label]int{},
+		log: r.cfg.Log.With(zap.String("recording_id", id.String()), zap.String("src", in.SRC)),
+	}
+	if in.Metadata != nil {
+		c.metadata.Apply(in.Metadata, in.At)
+	}
+	key := c.metadata.CallKey(in.Dialog.CallID)
+	offered := offeredData{
+		SRC: in.SRC, CallHash: r.Pseudonym(key), Streams: len(in.Offer.Media), Recorded: len(labels), Metadata: in.Metadata != nil,
+	}
+	if err := r.witness(ctx, EventOffered, c.id, "", offered); err != nil {
+		return siprec.Answer{}, err
+	}
+	c.decision = r.cfg.Policy.Decide(policy.Facts{
+		SRC: in.SRC, Metadata: &c.metadata, CallKey: key, Headers: in.Headers, Labels: labels,
+	}, in.At)
+	decided := r.decisionData(c, key, in.At)
+	if err := r.witness(ctx, EventDecision, c.id, "", decided); err != nil {
+		return siprec.Answer{}, err
+	}
+	r.cfg.Observe(Observation{Event: EventDecision, Class: c.decision.Class, Outcome: string(c.decision.Reason)})
+	c.log.Info("decided", zap.Bool("record", c.decision.Record), zap.String("rule", c.decision.Rule), zap.String("reason", string(c.decision.Reason)))
+
+	answer := declined(in.Offer, in.Local)
+	if c.decision.Record {
+		if answer, err = r.open(ctx, c, in, key); err != nil {
+			return siprec.Answer{}, err
+		}
+	} else if err := r.cfg.Catalog.Put(ctx, unrecorded(c.id, decided)); err != nil {
+		c.log.Error("catalog", zap.Error(err)) // the audit log has it, and a rebuild brings it back
+	}
+	c.local = answer
+	r.mu.Lock()
+	r.calls[in.Dialog] = c
+	r.mu.Unlock()
+	return answer, nil
+}
+
+func (r *Recorder) decisionData(c *call, key string, at time.Time) decisionData {
+	d := decisionData{
+		Decision: Decision{
+			Record: c.decision.Record, Class: c.decision.Class, Rule: c.decision.Rule, Reason: string(c.decision.Reason),
+			Detail: c.decision.Detail, PolicyDigest: c.decision.Digest, At: utcMS(at),
+		},
+		SRC: c.src, CallHash: r.Pseudonym(key), PartyHashes: []string{},
+	}
+	for _, p := range c.metadata.Present() {
+		if aor := p.AOR(); aor != "" {
+			d.PartyHashes = append(d.PartyHashes, r.Pseudonym(aor))
+		}
+	}
+	if class, ok := r.cfg.Policy.Class(c.decision.Class); ok {
+		d.Mandate = class.Mandate
+	}
+	return d
+}
+
+// open makes the key, the spool and the ports of a call that is recorded, in this order, and takes them back if one fails.
+func (r *Recorder) open(ctx context.Context, c *call, in siprec.Invitation, key string) (answer siprec.Answer, err error) {
+	class, ok := r.cfg.Policy.Class(c.decision.Class)
+	if !ok {
+		return answer, fmt.Errorf("decide: class %q does not exist", c.decision.Class)
+	}
+	if err := r.witness(ctx, EventStarted, c.id, audit.Intended, nil); err != nil {
+		return answer, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, r.abandon(context.WithoutCancel(ctx), c))
+			var refusal *siprec.Refusal
+			if !errors.As(err, &refusal) {
+				err = &siprec.Refusal{Kind: siprec.Internal, Reason: "the recording could not be opened", Err: err}
+			}
+		}
+	}()
+	secret, err := r.cfg.Keys.Create(ctx, c.id)
+	if err != nil {
+		return answer, fmt.Errorf("make key: %w", err)
+	}
+	if c.writer, err = r.cfg.Spool.Create(c.id, secret.SpoolKey()); err != nil {
+		return answer, fmt.Errorf("make spool: %w", err)
+	}
+	r.mu.Lock()
+	r.live[c.id] = true
+	r.mu.Unlock()
+
+	c.assign(r.cfg.Policy, class, in.Offer)
+	first := journalEntry{At: in.At, Streams: c.entries(in.Offer), Begin: &beginEntry{
+		ID: c.id, CallID: in.Dialog.CallID, SRC: in.SRC, CallKey: key, Headers: in.Headers,
+		Decision: r.decisionData(c, key, in.At).Decision, Class: class,
+	}}
+	if in.Metadata != nil {
+		first.Metadata = in.Metadata.Raw
+	}
+	if err := first.append(c.writer); err != nil {
+		return answer, err
+	}
+	c.recording, err = r.cfg.Receiver.Open(media.Open{
+		Start: in.At, Channels: len(c.channel), Streams: c.streams, Sink: &spoolSink{w: c.writer},
+	})
+	if errors.Is(err, media.ErrNoPorts) {
+		return answer, &siprec.Refusal{Kind: siprec.Unavailable, Reason: "no RTP port is free", Err: err}
+	}
+	if err != nil {
+		return answer, fmt.Errorf("open media: %w", err)
+	}
+	if err := r.cfg.Catalog.Put(ctx, r.progress(c, in, key, first)); err != nil {
+		c.log.Error("catalog", zap.Error(err)) // it is an index: the recording goes on, and a rebuild brings it back
+	}
+	if err := r.witness(ctx, EventStarted, c.id, audit.Done, nil); err != nil {
+		return answer, err
+	}
+	return c.answer(in.Offer, in), nil
+}
+
+// abandon takes back what open has made of a recording that nobody was told of.
+func (r *Recorder) abandon(ctx context.Context, c *call) error {
+	var errs []error
+	if c.recording != nil {
+		_, err := c.recording.Close(r.cfg.Clock())
+		errs = append(errs, err)
+	}
+	if c.writer != nil {
+		errs = append(errs, c.writer.Close())
+	}
+	r.mu.Lock()
+	delete(r.live, c.id)
+	r.mu.Unlock()
+	return errors.Join(append(errs, r.discard(ctx, c.id))...)
+}
+
+// assign gives every recordable m-line of an offer a stream, and every new label a channel. Which party is channel 0 is the
+// policy's word; labels that come later get the next channels.
+func (c *call) assign(p *policy.Policy, class policy.Class, o *siprec.Offer) {
+	var fresh []siprec.Label
+	c.labels = make([]siprec.Label, len(o.Media))
+	for i, m := range o.Media {
+		c.labels[i] = labelOf(m, i)
+		if answer, _ := usable(m); answer == nil {
+			continue
+		}
+		if _, known := c.channel[c.labels[i]]; !known && !slices.Contains(fresh, c.labels[i]) {
+			fresh = append(fresh, c.labels[i])
+		}
+	}
+	if len(c.channel) == 0 {
+		fresh = p.OrderLabels(class, &c.metadata, fresh)
+	}
+	for _, l := range fresh {
+		c.channel[l] = len(c.channel)
+	}
+	for i := range c.streams { // an m-line that is gone, or no longer usable, sends nothing
+		c.streams[i].Active = false
+	}
+	for i, m := range o.Media {
+		channel, known := c.channel[c.labels[i]]
+		if !known {
+			continue
+		}
+		s := stream(m, channel, c.any)
+		if at, old := c.index[c.labels[i]]; old {
+			if s.Formats == nil { // refused now: keep what the receiver knows, hear nothing
+				continue
+			}
+			c.streams[at] = s
+			continue
+		}
+		c.index[c.labels[i]] = len(c.streams)
+		c.streams = append(c.streams, s)
+	}
+}
+
+// labelOf is the m-line's label; one without has its position instead, which RFC 3264 keeps stable.
+func labelOf(m siprec.Media, i int) siprec.Label {
+	if m.Label != "" {
+		return m.Label
+	}
+	return siprec.Label(fmt.Sprintf("m-line %d", i+1))
+}
+
+// entries describe the offer's streams for the journal.
+func (c *call) entries(o *siprec.Offer) []streamEntry {
+	var out []streamEntry
+	for i, m := range o.Media {
+		if at, ok := c.index[c.labels[i]]; ok {
+			out = append(out, streamEntry{
+				Label: c.labels[i], Channel: c.streams[at].Channel, Active: c.streams[at].Active, Declared: m.Direction, Present: m.Port != 0,
+			})
+		}
+	}
+	return out
+}
+
+// answer says on the wire what is recorded: recvonly where sound is let in, inactive where not.
+func (c *call) answer(o *siprec.Offer, in siprec.Invitation) siprec.Answer {
+	a := siprec.Answer{Addr: in.Local, Media: make([]siprec.AnswerMedia, len(o.Media))}
+	ports := c.recording.Ports()
+	for i, m := range o.Media {
+		formats, _ := usable(m)
+		a.Media[i] = siprec.AnswerMedia{Direction: siprec.Inactive, Formats: formats, RTCPMux: m.RTCPMux}
+		at, ok := c.index[c.labels[i]]
+		if formats == nil || !ok {
+			continue
+		}
+		a.Media[i].Port = ports[at]
+		if c.streams[at].Active {
+			a.Media[i].Direction = siprec.RecvOnly
+		}
+	}
+	return a
+}
+
+// Update implements srs.Recorder: new metadata, new streams, hold and resumption.
+func (r *Recorder) Update(ctx context.Context, dialog siprec.DialogID, ch siprec.Change) (siprec.Answer, error) {
+	c := r.call(dialog)
+	if c == nil {
+		return siprec.Answer{}, fmt.Errorf("update: no such session")
+	}
+	if ch.Metadata != nil {
+		c.metadata.Apply(ch.Metadata, ch.At)
+	}
+	if c.recording == nil {
+		if ch.Offer == nil {
+			return c.local, nil
+		}
+		c.local = declined(ch.Offer, c.local.Addr)
+		return c.local, nil
+	}
+	entry := journalEntry{At: ch.At}
+	if ch.Metadata != nil {
+		entry.Metadata = ch.Metadata.Raw
+	}
+	if ch.Offer == nil {
+		if ch.Metadata == nil {
+			return c.local, nil
+		}
+		if err := r.witness(ctx, EventChanged, c.id, "", changedData{Metadata: true}); err != nil {
+			return siprec.Answer{}, err
+		}
+		return c.local, entry.append(c.writer)
+	}
+	class, _ := r.cfg.Policy.Class(c.decision.Class)
+	c.assign(r.cfg.Policy, class, ch.Offer)
+	entry.Streams = c.entries(ch.Offer)
+	if err := r.changeStreams(ctx, c, entry, ch); err != nil {
+		return siprec.Answer{}, err
+	}
+	c.local = c.answer(ch.Offer, siprec.Invitation{Local: c.local.Addr})
+	return c.local, nil
+}
+
+// holdReason is the reason of a pause that the SRC asked for by making every stream inactive.
+const holdReason = "hold"
+
+// changeStreams witnesses, journals and then applies new streams. All of them inactive is a pause.
+func (r *Recorder) changeStreams(ctx context.Context, c *call, entry journalEntry, ch siprec.Change) error {
+	on := 0
+	for _, s := range c.streams {
+		if s.Active {
+			on++
+		}
+	}
+	typ, data := EventChanged, any(changedData{Metadata: ch.Metadata != nil, Streams: len(entry.Streams), Active: on})
+	switch paused := on == 0; {
+	case paused && !c.paused:
+		typ, data, entry.Pause = EventPaused, pausedData{Reason: holdReason}, &pauseEntry{Reason: holdReason}
+	case !paused && c.paused:
+		typ, data, entry.Resume = EventResumed, pausedData{Reason: holdReason}, true
+	}
+	if err := r.witness(ctx, typ, c.id, "", data); err != nil {
+		return err
+	}
+	c.paused = on == 0
+	if err := entry.append(c.writer); err != nil {
+		return err
+	}
+	if err := c.recording.Update(c.streams); err != nil {
+		return fmt.Errorf("update media: %w", err)
+	}
+	return nil
+}
+
+func (r *Recorder) call(dialog siprec.DialogID) *call {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.calls[dialog]
+}
+
+// End implements srs.Recorder: the timeline is closed and the recording is left to Run.
+func (r *Recorder) End(dialog siprec.DialogID, cause siprec.EndCause, at time.Time) {
+	r.mu.Lock()
+	c := r.calls[dialog]
+	delete(r.calls, dialog)
+	r.mu.Unlock()
+	if c == nil {
+		return
+	}
+	ctx := context.Background() // a deed that must be witnessed however the request ended
+	if err := r.witness(ctx, EventEnded, c.id, "", endedData{Cause: string(cause), At: utcMS(at)}); err != nil {
+		c.log.Error("end", zap.Error(err))
+	}
+	c.log.Info("ended", zap.String("cause", string(cause)))
+	if c.recording == nil {
+		if err := r.cfg.Catalog.Ended(ctx, c.id, utcMS(at)); err != nil {
+			c.log.Error("catalog", zap.Error(err))
+		}
+		return
+	}
+	end := journalEntry{At: at, End: &endEntry{Cause: cause}}
+	summary, err := c.recording.Close(at)
+	if err != nil {
+		c.log.Error("close media", zap.Error(err))
+		end.Warnings = append(end.Warnings, "media-error")
+	}
+	end.End.Stats = summary.Streams
+	if err := errors.Join(end.append(c.writer), c.writer.Close()); err != nil {
+		c.log.Error("close spool", zap.Error(err)) // what it holds is finished all the same
+	}
+	if err := r.cfg.Catalog.SetState(ctx, c.id, catalog.Finishing); err != nil {
+		c.log.Error("catalog", zap.Error(err))
+	}
+	r.mu.Lock()
+	delete(r.live, c.id)
+	r.mu.Unlock()
+	r.wakeUp()
+}

@@ -1,0 +1,109 @@
+package recorder
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"github.com/greffier/greffier/audit"
+)
+
+// Types of the events of a call. docs/formats.md lists them with their data. No event holds a name, a number, an address or
+// a Call-ID: what must be recognisable again is a keyed hash, so that the log may be kept and locked longer than any recording.
+const (
+	EventOffered   = "session.offered"
+	EventRefused   = "session.refused"
+	EventEnded     = "session.ended"
+	EventDecision  = "recording.decision"
+	EventStarted   = "recording.started"
+	EventPaused    = "recording.paused"
+	EventResumed   = "recording.resumed"
+	EventChanged   = "recording.changed" // metadata or streams
+	EventStored    = "recording.stored"
+	EventLocked    = "recording.locked"
+	EventAbandoned = "recording.abandoned"
+	EventViewed    = "access.viewed"
+	EventPlayed    = "access.played"
+	EventRebuilt   = "catalog.rebuilt"
+)
+
+type offeredData struct {
+	SRC       string   `json:"src"`
+	CallHash  string   `json:"call_hash"`
+	Streams   int      `json:"streams"`
+	Recorded  int      `json:"recordable"`
+	Metadata  bool     `json:"metadata"`
+	Warnings  []string `json:"warnings,omitempty"`
+	Recording string   `json:"recording"`
+}
+
+// decisionData holds all that is ever known of a call that was not recorded, so that a rebuilt catalog knows it too.
+type decisionData struct {
+	Decision
+	SRC         string   `json:"src"`
+	CallHash    string   `json:"call_hash"`
+	PartyHashes []string `json:"party_hashes"`
+	Mandate     string   `json:"mandate,omitempty"`
+}
+
+type endedData struct {
+	Cause string    `json:"cause"`
+	At    time.Time `json:"at"`
+}
+
+type refusedData struct {
+	Source string `json:"source_hash"`
+	SRC    string `json:"src,omitempty"`
+	Method string `json:"method"`
+	Status int    `json:"status"`
+	Reason string `json:"reason"`
+}
+
+type changedData struct {
+	Metadata bool `json:"metadata"`
+	Streams  int  `json:"streams"`
+	Active   int  `json:"active"`
+}
+
+type pausedData struct {
+	Reason string `json:"reason"`
+}
+
+// objectData brackets what is put into the store.
+type objectData struct {
+	Audio        ObjectRef `json:"audio"`
+	Sidecar      ObjectRef `json:"sidecar"`
+	PlainSHA256  string    `json:"plain_sha256,omitempty"`
+	Mode         string    `json:"mode,omitempty"`
+	Until        time.Time `json:"until,omitzero"`
+	Error        string    `json:"error,omitempty"`
+	DurationMS   int64     `json:"duration_ms,omitempty"`
+	QuarantineTo time.Time `json:"quarantine_until,omitzero"`
+}
+
+// An ObjectRef names one version of one object and the bytes that it must have.
+type ObjectRef struct {
+	Key       string `json:"key"`
+	VersionID string `json:"version_id,omitempty"`
+	SHA256    string `json:"sha256"`
+	Size      int64  `json:"size"`
+}
+
+// witness writes an event and returns only when it is durable: the deed that it tells of may follow.
+func (r *Recorder) witness(ctx context.Context, typ, id string, outcome audit.Outcome, data any) error {
+	_, err := r.cfg.Audit.Append(ctx, audit.Event{Time: r.cfg.Clock(), Type: typ, Subject: id, Outcome: outcome, Data: data})
+	if err != nil {
+		return fmt.Errorf("witness %s: %w", typ, err)
+	}
+	return nil
+}
+
+// Pseudonym is a keyed hash: equal for equal texts, and without the key it says nothing about them.
+func (r *Recorder) Pseudonym(text string) string {
+	mac := hmac.New(sha256.New, r.cfg.PseudonymKey)
+	mac.Write([]byte(text))
+	return hex.EncodeToString(mac.Sum(nil)[:16])
+}

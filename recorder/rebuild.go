@@ -1,0 +1,141 @@
+package recorder
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path"
+	"time"
+
+	"github.com/greffier/greffier/audit"
+	"github.com/greffier/greffier/catalog"
+	"github.com/greffier/greffier/policy"
+	"github.com/greffier/greffier/storage"
+)
+
+// A RebuildReport says what a rebuild found.
+type RebuildReport struct {
+	Recordings  int      `json:"recordings"`
+	NotRecorded int      `json:"not_recorded"`
+	Problems    []string `json:"problems"`
+}
+
+// pair is the two objects of a recording as they are met in the store.
+type pair struct {
+	audio, sidecar storage.Info
+}
+
+// Rebuild makes the catalog again: the recordings from the pairs in the store, and the calls that were not recorded from
+// the audit log, which is the only place that they were ever in. Rows that are there already are replaced.
+func (a *Archive) Rebuild(ctx context.Context, progress func(done int)) (RebuildReport, error) {
+	rep := RebuildReport{Problems: []string{}}
+	if err := a.witness(ctx, EventRebuilt, "", "", audit.Intended, nil); err != nil {
+		return rep, err
+	}
+	pairs, err := a.pairs(ctx)
+	if err != nil {
+		return rep, err
+	}
+	for id, p := range pairs {
+		row, err := a.rowOf(ctx, id, p)
+		if err == nil {
+			err = a.Catalog.Put(ctx, row)
+		}
+		if err != nil {
+			rep.Problems = append(rep.Problems, fmt.Sprintf("%s: %v", id, err))
+			continue
+		}
+		rep.Recordings++
+		progress(rep.Recordings)
+	}
+	if err := a.rebuildUnrecorded(ctx, &rep); err != nil {
+		return rep, err
+	}
+	return rep, a.witness(ctx, EventRebuilt, "", "", audit.Done, rep)
+}
+
+// pairs lists the store by recording. Of several versions of one object the first listed that is no marker is taken: an
+// object of ours has one.
+func (a *Archive) pairs(ctx context.Context) (map[string]pair, error) {
+	out := map[string]pair{}
+	for info, err := range a.Store.List(ctx, "rec/") {
+		if err != nil {
+			return nil, fmt.Errorf("list store: %w", err)
+		}
+		id, name := path.Base(path.Dir(info.Key)), path.Base(info.Key)
+		p := out[id]
+		switch name {
+		case audioName:
+			p.audio = info
+		case sidecarName:
+			p.sidecar = info
+		default:
+			continue
+		}
+		out[id] = p
+	}
+	return out, nil
+}
+
+// rowOf indexes a pair anew.
+func (a *Archive) rowOf(ctx context.Context, id string, p pair) (catalog.Recording, error) {
+	if p.audio.Key == "" || p.sidecar.Key == "" {
+		return catalog.Recording{}, errors.New("only one of the two objects is in the store")
+	}
+	side, err := a.openSidecarAt(ctx, id, p.sidecar.Ref)
+	if err != nil {
+		return catalog.Recording{}, err
+	}
+	row := storedRow(side, objectData{Audio: refOf(p.audio), Sidecar: refOf(p.sidecar)})
+	if p.audio.Retention.Mode != "" || side.Class.Lock == policy.NoLock {
+		row.State, row.LockedUntil = catalog.Locked, p.audio.Retention.Until
+	}
+	return row, nil
+}
+
+func refOf(i storage.Info) ObjectRef {
+	return ObjectRef{Key: i.Key, VersionID: i.VersionID, SHA256: i.SHA256, Size: i.Size}
+}
+
+// rebuildUnrecorded replays decisions and ends from the audit log.
+func (a *Archive) rebuildUnrecorded(ctx context.Context, rep *RebuildReport) error {
+	open := map[string]bool{}
+	for e, err := range audit.Read(a.AuditDir) {
+		if err != nil {
+			return fmt.Errorf("read audit log: %w", err)
+		}
+		switch e.Type {
+		case EventDecision:
+			var d decisionData
+			if err := json.Unmarshal(e.Data, &d); err != nil {
+				return fmt.Errorf("read decision %d: %w", e.Seq, err)
+			}
+			if d.Record {
+				continue
+			}
+			if err := a.Catalog.Put(ctx, unrecorded(e.Subject, d)); err != nil {
+				return fmt.Errorf("index decision: %w", err)
+			}
+			open[e.Subject] = true
+			rep.NotRecorded++
+		case EventEnded:
+			if open[e.Subject] {
+				if err := a.Catalog.Ended(ctx, e.Subject, endOf(e)); err != nil {
+					return fmt.Errorf("index end: %w", err)
+				}
+				delete(open, e.Subject)
+			}
+		}
+	}
+	return nil
+}
+
+// endOf is when a session ended, as its event says.
+func endOf(e audit.Entry) time.Time {
+	var d endedData
+	if err := json.Unmarshal(e.Data, &d); err == nil && !d.At.IsZero() {
+		return d.At
+	}
+	return utcMS(e.Time)
+}

@@ -1,0 +1,172 @@
+package recorder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/greffier/greffier/audit"
+	"github.com/greffier/greffier/catalog"
+	"github.com/greffier/greffier/media"
+	"github.com/greffier/greffier/policy"
+	"github.com/greffier/greffier/siprec"
+	"github.com/greffier/greffier/storage"
+	"github.com/greffier/greffier/storage/seal"
+	"github.com/greffier/greffier/storage/spool"
+)
+
+// Config holds the parts that a recorder works with. It owns none of them: the caller closes them after Run has returned.
+type Config struct {
+	Policy   *policy.Policy
+	Receiver *media.Receiver
+	Spool    *spool.Spool
+	Keys     *seal.Keys
+	Store    storage.Store
+	Catalog  *catalog.Catalog
+	Audit    *audit.Log
+
+	// PseudonymKey keys the hashes that stand for calls and parties where no personal data may stand. At least 16 bytes.
+	PseudonymKey []byte
+	// MinFree is the free space, in bytes, below which new calls are refused.
+	MinFree uint64
+	// Workers is how many recordings are finished at the same time. At least 1.
+	Workers int
+	// Clock tells the time; nil means time.Now.
+	Clock func() time.Time
+	Log   *zap.Logger
+	// Observe is told of every deed, for metrics; may be nil.
+	Observe func(Observation)
+}
+
+// An Observation is one thing that happened, by the name of its event and the rule and outcome that it had.
+type Observation struct {
+	Event   string
+	Class   string
+	Outcome string
+}
+
+// A Recorder takes calls and finishes recordings. Its methods may be called from several goroutines; those that concern one
+// dialog must not overlap.
+type Recorder struct {
+	cfg  Config
+	wake chan struct{} // capacity 1: something in the spool is ready to be finished
+
+	mu    sync.Mutex
+	calls map[siprec.DialogID]*call // by dialog: sessions that have not ended
+	live  map[string]bool           // ids whose spool file a call still writes to
+
+	lastFree   time.Time // when the spool's free space was last asked for
+	enoughFree bool
+}
+
+// New checks that nothing is missing. Work begins with Run.
+func New(cfg Config) (*Recorder, error) {
+	if cfg.Policy == nil || cfg.Receiver == nil || cfg.Spool == nil || cfg.Keys == nil || cfg.Store == nil || cfg.Catalog == nil || cfg.Audit == nil {
+		return nil, errors.New("recorder: a part is missing")
+	}
+	if len(cfg.PseudonymKey) < 16 {
+		return nil, errors.New("recorder: the pseudonym key is too short")
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = time.Now
+	}
+	if cfg.Log == nil {
+		cfg.Log = zap.NewNop()
+	}
+	if cfg.Observe == nil {
+		cfg.Observe = func(Observation) {}
+	}
+	cfg.Workers = max(1, cfg.Workers)
+	return &Recorder{
+		cfg:   cfg,
+		wake:  make(chan struct{}, 1),
+		calls: map[siprec.DialogID]*call{},
+		live:  map[string]bool{},
+	}, nil
+}
+
+// freeInterval is how long an answer about free space is believed.
+const freeInterval = time.Second
+
+// Ready says whether a further call can be taken and kept. The error is a *siprec.Refusal.
+func (r *Recorder) Ready() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := r.cfg.Clock()
+	if now.Sub(r.lastFree) >= freeInterval || now.Before(r.lastFree) {
+		free, err := r.cfg.Spool.Free()
+		r.enoughFree = err == nil && free >= r.cfg.MinFree
+		r.lastFree = now
+	}
+	if !r.enoughFree {
+		return &siprec.Refusal{Kind: siprec.Unavailable, Reason: "the spool's disk is full"}
+	}
+	return nil
+}
+
+// Calls counts the sessions that have not ended: those that are recorded, and all.
+func (r *Recorder) Calls() (recorded, all int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.live), len(r.calls)
+}
+
+// wakeUp tells Run to look at the spool.
+func (r *Recorder) wakeUp() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// do brackets a deed that cannot be undone with its events: intended before, done or failed after. If the first cannot be
+// written the deed is not done.
+func (r *Recorder) do(ctx context.Context, typ, id string, data any, deed func() (any, error)) error {
+	if err := r.witness(ctx, typ, id, audit.Intended, data); err != nil {
+		return err
+	}
+	after, err := deed()
+	if err != nil {
+		failed := struct {
+			Error string `json:"error"`
+		}{fmt.Sprintf("%T", rootCause(err))}
+		return errors.Join(err, r.witness(ctx, typ, id, audit.Failed, failed))
+	}
+	return r.witness(ctx, typ, id, audit.Done, after)
+}
+
+// rootCause is the innermost error: its type may stand in the audit log, its text, which may name a party, may not.
+func rootCause(err error) error {
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil {
+			return err
+		}
+		err = inner
+	}
+}
+
+// Refused witnesses a request that was not accepted. The source's address is a keyed hash.
+func (r *Recorder) Refused(ctx context.Context, source netip.AddrPort, src, method string, status int, reason string) error {
+	return r.witness(ctx, EventRefused, "", "", refusedData{
+		Source: r.Pseudonym(source.Addr().String()), SRC: src, Method: method, Status: status, Reason: reason,
+	})
+}
+
+// EndAll ends every session that is still open: the server stops.
+func (r *Recorder) EndAll(cause siprec.EndCause) {
+	r.mu.Lock()
+	open := make([]siprec.DialogID, 0, len(r.calls))
+	for d := range r.calls {
+		open = append(open, d)
+	}
+	r.mu.Unlock()
+	for _, d := range open {
+		r.End(d, cause, r.cfg.Clock())
+	}
+}

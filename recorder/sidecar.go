@@ -1,0 +1,263 @@
+package recorder
+
+import (
+	"time"
+
+	"github.com/greffier/greffier/media"
+	"github.com/greffier/greffier/policy"
+	"github.com/greffier/greffier/siprec"
+)
+
+// SidecarFormat is the format version that stands first in every recording.json. docs/formats.md describes it; golden files
+// in testdata pin it.
+const SidecarFormat = "greffier-recording/1"
+
+// A Sidecar is recording.json: everything that is known of a recording beside its sound. It is stored sealed with the
+// recording's own key, so that names, numbers and raw metadata live and die with it.
+type Sidecar struct {
+	Format       string        `json:"format"`
+	ID           string        `json:"id"`
+	Session      Session       `json:"session"`
+	Decision     Decision      `json:"decision"`
+	Class        policy.Class  `json:"class"` // as it stood when the decision was made: a later policy does not reach back
+	Participants []Participant `json:"participants"`
+	Channels     []Channel     `json:"channels"`
+	Audio        Audio         `json:"audio"`
+	Gaps         []Gap         `json:"gaps"`
+	Pauses       []Pause       `json:"pauses"`
+	Warnings     []string      `json:"warnings"`
+	Metadata     []Received    `json:"metadata"`
+}
+
+// A Session is the recording session (RFC 7866) and what it says of the communication session that it recorded.
+type Session struct {
+	CallID     string            `json:"call_id"` // of the recording session's dialog
+	SRC        string            `json:"src"`     // name of the SRC profile
+	CallKey    string            `json:"call_key"`
+	CallIDs    []string          `json:"call_ids"` // every identifier of the call in the metadata
+	Headers    map[string]string `json:"headers,omitempty"`
+	StartedAt  time.Time         `json:"started_at"` // the instant of the first sample
+	EndedAt    time.Time         `json:"ended_at"`   // the instant after the last
+	DurationMS int64             `json:"duration_ms"`
+	EndCause   siprec.EndCause   `json:"end_cause"`
+}
+
+// A Decision is why this call is recorded. It is made before the first packet is let in.
+type Decision struct {
+	Record       bool      `json:"record"`
+	Class        string    `json:"class,omitempty"`
+	Rule         string    `json:"rule,omitempty"`
+	Reason       string    `json:"reason"`
+	Detail       string    `json:"detail,omitempty"`
+	PolicyDigest string    `json:"policy_digest"`
+	At           time.Time `json:"at"`
+}
+
+// A Participant is one party, as the SRC named it.
+type Participant struct {
+	ID     siprec.ParticipantID `json:"id"`
+	AOR    string               `json:"aor,omitempty"`
+	Name   string               `json:"name,omitempty"`
+	Number string               `json:"number,omitempty"`
+	Caller *bool                `json:"caller,omitempty"`
+}
+
+// A Channel is one channel of the file: the stream with this label, and who sent it from when to when. It is never guessed:
+// a channel that no metadata claims has no participants.
+type Channel struct {
+	Index        int                `json:"index"`
+	Label        siprec.Label       `json:"label"`
+	Mixed        bool               `json:"mixed"`
+	Participants []Presence         `json:"participants"`
+	Stats        *media.StreamStats `json:"stats,omitempty"`
+}
+
+// A Presence is a participant on a channel for a time, in milliseconds from the first sample.
+type Presence struct {
+	Participant siprec.ParticipantID `json:"participant"`
+	FromMS      int64                `json:"from_ms"`
+	ToMS        int64                `json:"to_ms"`
+}
+
+// Audio describes recording.wav.
+type Audio struct {
+	Encoding     string `json:"encoding"` // PCMU, PCMA or L16
+	SampleRate   int    `json:"sample_rate"`
+	Channels     int    `json:"channels"`
+	Samples      int64  `json:"samples"` // per channel
+	Size         int64  `json:"size"`    // bytes of recording.wav
+	SHA256       string `json:"sha256"`
+	SealedSize   int64  `json:"sealed_size"` // bytes of recording.wav.age
+	SealedSHA256 string `json:"sealed_sha256"`
+}
+
+// A Gap is a stretch of a channel in which no sound was received: silence in the file, and why.
+type Gap struct {
+	Channel    int         `json:"channel"`
+	StartMS    float64     `json:"start_ms"`
+	DurationMS float64     `json:"duration_ms"`
+	Cause      media.Cause `json:"cause"`
+}
+
+// A Pause is a stretch in which nothing was recorded on purpose.
+type Pause struct {
+	FromMS int64  `json:"from_ms"`
+	ToMS   int64  `json:"to_ms"`
+	Reason string `json:"reason"`
+}
+
+// Received is one metadata document as it came.
+type Received struct {
+	At  time.Time `json:"at"`
+	XML string    `json:"xml"`
+}
+
+// sidecar tells the whole story of a recording from its history and the plan of its audio.
+func (h *history) sidecar(plan media.Plan) Sidecar {
+	b := h.begin()
+	answered := h.entries[0].At
+	start := answered.Add(samples(plan.Offset, plan.Rate))
+	end := start.Add(samples(plan.Samples, plan.Rate))
+	ms := func(t time.Time) int64 { return max(0, min(t.Sub(start), end.Sub(start)).Milliseconds()) }
+
+	s := Sidecar{
+		Format: SidecarFormat,
+		ID:     b.ID,
+		Session: Session{
+			CallID: b.CallID, SRC: b.SRC, CallKey: b.CallKey, Headers: b.Headers,
+			StartedAt: utcMS(start), EndedAt: utcMS(end), DurationMS: end.Sub(start).Milliseconds(), EndCause: siprec.EndRestart,
+		},
+		Decision: b.Decision,
+		Class:    b.Class,
+		Gaps:     []Gap{},
+		Pauses:   []Pause{},
+		Warnings: []string{},
+		Metadata: []Received{},
+		Audio:    Audio{Encoding: plan.Encoding.String(), SampleRate: plan.Rate, Channels: plan.Channels, Samples: plan.Samples},
+	}
+	for _, g := range plan.Gaps {
+		s.Gaps = append(s.Gaps, Gap{
+			Channel: g.Channel,
+			StartMS: float64(g.Start) * 1000 / float64(plan.Rate), DurationMS: float64(g.Samples) * 1000 / float64(plan.Rate),
+			Cause: g.Cause,
+		})
+	}
+	var meta siprec.Metadata
+	var stats []media.StreamStats
+	labels := make([]siprec.Label, plan.Channels)
+	warn := warnings{seen: map[string]bool{}}
+	for _, e := range h.entries {
+		warn.add(e.Warnings...)
+		if e.Metadata != nil {
+			s.Metadata = append(s.Metadata, Received{At: e.At, XML: string(e.Metadata)})
+			if doc, err := siprec.ParseMetadata(e.Metadata); err == nil {
+				meta.Apply(doc, e.At)
+			} else {
+				warn.add("metadata-unreadable")
+			}
+		}
+		for _, st := range e.Streams {
+			if st.Channel < len(labels) {
+				labels[st.Channel] = st.Label
+			}
+		}
+		if e.End != nil {
+			s.Session.EndCause, stats = e.End.Cause, e.End.Stats
+		}
+	}
+	s.Pauses = h.pauses(ms, end)
+	if len(s.Metadata) == 0 {
+		warn.add("no-metadata")
+	}
+	for _, w := range meta.Warnings {
+		warn.add(string(w))
+	}
+	s.Session.CallIDs = meta.CallIDs()
+	s.Participants = participants(&meta)
+	s.Channels = channels(&meta, labels, stats, ms, end)
+	s.Warnings = append(s.Warnings, warn.list...)
+	return s
+}
+
+// pauses pairs each pause with its resumption; one that was never resumed lasts to the end.
+func (h *history) pauses(ms func(time.Time) int64, end time.Time) []Pause {
+	out := []Pause{}
+	var open *journalEntry
+	for i, e := range h.entries {
+		switch {
+		case e.Pause != nil && open == nil:
+			open = &h.entries[i]
+		case e.Resume && open != nil:
+			out = append(out, Pause{FromMS: ms(open.At), ToMS: ms(e.At), Reason: open.Pause.Reason})
+			open = nil
+		}
+	}
+	if open != nil {
+		out = append(out, Pause{FromMS: ms(open.At), ToMS: ms(end), Reason: open.Pause.Reason})
+	}
+	return out
+}
+
+func participants(m *siprec.Metadata) []Participant {
+	out := []Participant{}
+	for _, p := range m.Participants {
+		out = append(out, Participant{ID: p.ID, AOR: p.AOR(), Name: p.Name(), Number: siprec.Number(p.AOR()), Caller: p.Caller})
+	}
+	return out
+}
+
+func channels(m *siprec.Metadata, labels []siprec.Label, stats []media.StreamStats, ms func(time.Time) int64, end time.Time) []Channel {
+	mixed := map[siprec.Label]bool{}
+	for _, st := range m.Streams {
+		mixed[st.Label] = mixed[st.Label] || st.Mixed
+	}
+	out := []Channel{}
+	for i, label := range labels {
+		c := Channel{Index: i, Label: label, Participants: []Presence{}}
+		together := 0 // participants that send this label at the same time
+		for _, p := range m.Presences {
+			if p.Label != label {
+				continue
+			}
+			to := p.To
+			if to.IsZero() {
+				to = end
+				together++
+			}
+			c.Participants = append(c.Participants, Presence{Participant: p.Participant, FromMS: ms(p.From), ToMS: ms(to)})
+		}
+		c.Mixed = mixed[label] || together > 1
+		for j := range stats {
+			if stats[j].Channel == i {
+				c.Stats = &stats[j]
+			}
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+// warnings is a list without repetitions.
+type warnings struct {
+	list []string
+	seen map[string]bool
+}
+
+func (w *warnings) add(texts ...string) {
+	for _, t := range texts {
+		if !w.seen[t] {
+			w.seen[t] = true
+			w.list = append(w.list, t)
+		}
+	}
+}
+
+func samples(n int64, rate int) time.Duration {
+	if rate == 0 {
+		return 0
+	}
+	return time.Duration(n) * time.Second / time.Duration(rate)
+}
+
+// utcMS is the form in which times are stored: UTC, whole milliseconds.
+func utcMS(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }

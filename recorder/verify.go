@@ -1,0 +1,254 @@
+package recorder
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sort"
+
+	"github.com/greffier/greffier/audit"
+	"github.com/greffier/greffier/catalog"
+	"github.com/greffier/greffier/policy"
+	"github.com/greffier/greffier/storage"
+	"github.com/greffier/greffier/storage/seal"
+)
+
+// A VerifyReport says whether store, catalog, keys and audit log tell the same story.
+type VerifyReport struct {
+	Entries     uint64   `json:"audit_entries"`
+	Head        string   `json:"audit_head"`
+	Recordings  int      `json:"recordings"`   // read whole, hashed and opened
+	NotRecorded int      `json:"not_recorded"` // decided not to record, and nothing kept
+	Unfinished  int      `json:"unfinished"`   // in progress, or waiting in the spool
+	Problems    []string `json:"problems"`
+	Notices     []string `json:"notices"` // worth knowing, and nobody's promise
+}
+
+// story is what the audit log tells of one recording.
+type story struct {
+	decided, record        bool
+	stored, locked, undone bool
+	plain                  string // SHA-256 of the audio
+}
+
+// Verify reads the whole audit log, every object of every recording, every key and the whole catalog, and lists whatever
+// disagrees. It changes nothing, and may run beside a recorder: what is in progress is left out.
+func (a *Archive) Verify(ctx context.Context, progress func(done int)) (VerifyReport, error) {
+	rep := VerifyReport{Problems: []string{}, Notices: []string{}}
+	log, err := audit.Verify(a.AuditDir)
+	if err != nil {
+		rep.problem("audit log: %v", err)
+	}
+	rep.Entries, rep.Head = log.Entries, log.Head
+	stories, err := a.stories()
+	if err != nil {
+		rep.problem("audit log: %v", err)
+	}
+	rows, err := a.Catalog.List(ctx, catalog.Query{})
+	if err != nil {
+		return rep, fmt.Errorf("list catalog: %w", err)
+	}
+	pairs, err := a.pairs(ctx)
+	if err != nil {
+		return rep, err
+	}
+	known := map[string]bool{}
+	for _, row := range rows {
+		known[row.ID] = true
+		if err := ctx.Err(); err != nil {
+			return rep, err
+		}
+		for _, p := range a.verifyRow(ctx, row, pairs[row.ID], stories[row.ID], &rep) {
+			// Beside a running recorder a row may have moved on since it was read: believe only what is still so.
+			if now, err := a.Catalog.Get(ctx, row.ID); err == nil && now.State == row.State {
+				rep.problem("%s: %s", row.ID, p)
+			}
+		}
+		progress(rep.Recordings)
+	}
+	a.verifyStrangers(ctx, known, pairs, stories, &rep)
+	sort.Strings(rep.Problems)
+	return rep, nil
+}
+
+func (v *VerifyReport) problem(format string, args ...any) {
+	v.Problems = append(v.Problems, fmt.Sprintf(format, args...))
+}
+
+// stories replays the audit log.
+func (a *Archive) stories() (map[string]story, error) {
+	out := map[string]story{}
+	for e, err := range audit.Read(a.AuditDir) {
+		if err != nil {
+			return out, err
+		}
+		s := out[e.Subject]
+		switch {
+		case e.Type == EventDecision:
+			var d decisionData
+			if err := json.Unmarshal(e.Data, &d); err != nil {
+				return out, fmt.Errorf("entry %d: %w", e.Seq, err)
+			}
+			s.decided, s.record = true, d.Record
+		case e.Type == EventStored && e.Outcome == audit.Done:
+			var d objectData
+			if err := json.Unmarshal(e.Data, &d); err != nil {
+				return out, fmt.Errorf("entry %d: %w", e.Seq, err)
+			}
+			s.stored, s.plain = true, d.PlainSHA256
+		case e.Type == EventLocked && e.Outcome == audit.Done:
+			s.locked = true
+		case e.Type == EventAbandoned && e.Outcome == audit.Done:
+			s.undone = true
+		default:
+			continue
+		}
+		out[e.Subject] = s
+	}
+	return out, nil
+}
+
+// verifyRow checks one row of the catalog against everything else.
+func (a *Archive) verifyRow(ctx context.Context, row catalog.Recording, p pair, s story, rep *VerifyReport) []string {
+	if !s.decided {
+		return []string{"no decision in the audit log"}
+	}
+	switch row.State {
+	case catalog.NotRecorded:
+		rep.NotRecorded++
+		return a.verifyNothing(ctx, row, p, s)
+	case catalog.InProgress, catalog.Finishing:
+		rep.Unfinished++
+		if _, err := os.Stat(filepath.Join(a.SpoolDir, row.ID)); err != nil && !s.undone {
+			return []string{"unfinished, and not in the spool"}
+		}
+		return nil
+	case catalog.Stored, catalog.Locked:
+		rep.Recordings++
+		return a.verifyRecording(ctx, row, p, s)
+	}
+	return nil
+}
+
+// verifyNothing checks that a call that was not recorded left nothing.
+func (a *Archive) verifyNothing(ctx context.Context, row catalog.Recording, p pair, s story) []string {
+	var out []string
+	if s.record {
+		out = append(out, "the catalog says not recorded, the audit log says recorded")
+	}
+	if p.audio.Key != "" || p.sidecar.Key != "" {
+		out = append(out, "not recorded, and objects in the store")
+	}
+	if _, err := a.Keys.Get(ctx, row.ID); !errors.Is(err, seal.ErrNotFound) {
+		out = append(out, "not recorded, and a key exists")
+	}
+	if _, err := os.Stat(filepath.Join(a.SpoolDir, row.ID)); err == nil {
+		out = append(out, "not recorded, and a spool file exists")
+	}
+	return out
+}
+
+// verifyRecording reads both objects of a recording whole.
+func (a *Archive) verifyRecording(ctx context.Context, row catalog.Recording, p pair, s story) []string {
+	var out []string
+	bad := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
+	if !s.record || !s.stored {
+		bad("the audit log does not tell of its storing")
+	}
+	if row.State == catalog.Locked && row.LockMode != string(policy.NoLock) && !s.locked {
+		bad("the audit log does not tell of its locking")
+	}
+	if p.audio.Key != row.AudioKey || p.sidecar.Key != row.SidecarKey {
+		bad("the store does not have the objects that the catalog names")
+		return out
+	}
+	side, err := a.sidecar(ctx, row)
+	if err != nil {
+		bad("sidecar: %v", err)
+		return out
+	}
+	if s.plain != "" && side.Audio.SHA256 != s.plain {
+		bad("the sidecar's hash of the audio is not the one in the audit log")
+	}
+	if err := a.verifyObject(ctx, row.ID, storage.Ref{Key: row.AudioKey, VersionID: row.AudioVersion}, side.Audio.SealedSHA256, side.Audio.SHA256); err != nil {
+		bad("audio: %v", err)
+	}
+	if err := a.verifyObject(ctx, row.ID, storage.Ref{Key: row.SidecarKey, VersionID: row.SidecarVersion}, row.SidecarSealedSHA256, ""); err != nil {
+		bad("sidecar: %v", err)
+	}
+	want := storedRow(side, objectData{Audio: refOf(p.audio), Sidecar: refOf(p.sidecar)})
+	want.State, want.LockedUntil, want.UpdatedAt = row.State, row.LockedUntil, row.UpdatedAt
+	if !want.Equal(row) {
+		bad("the catalog's row is not what the sidecar says (`greffier catalog rebuild` mends it)")
+	}
+	if row.State == catalog.Locked && row.LockMode != string(policy.NoLock) {
+		for _, o := range []storage.Info{p.audio, p.sidecar} {
+			if string(o.Retention.Mode) != row.LockMode || o.Retention.Until.Before(want.RetainUntil) {
+				bad("%s is locked %s until %s, and should be %s until %s", o.Key, o.Retention.Mode, o.Retention.Until, row.LockMode, want.RetainUntil)
+			}
+		}
+	}
+	return out
+}
+
+// verifyObject reads an object whole, sealed and opened, and compares both hashes.
+func (a *Archive) verifyObject(ctx context.Context, id string, ref storage.Ref, sealedSum, plainSum string) error {
+	object, err := a.Store.Open(ctx, ref)
+	if err != nil {
+		return fmt.Errorf("open: %w", err)
+	}
+	defer object.Close()
+	size := object.Info().Size
+	sealed := newCounter(io.Discard)
+	if _, err := io.Copy(sealed, io.NewSectionReader(object, 0, size)); err != nil {
+		return fmt.Errorf("read: %w", err)
+	}
+	if sealed.sum() != sealedSum {
+		return errors.New("its bytes have changed")
+	}
+	key, err := a.Keys.Get(ctx, id)
+	if err != nil {
+		return fmt.Errorf("get key: %w", err)
+	}
+	plain, err := key.Decrypt(object, size)
+	if err != nil {
+		return fmt.Errorf("open: %w", err)
+	}
+	sum := newCounter(io.Discard)
+	if _, err := io.Copy(sum, plain); err != nil {
+		return fmt.Errorf("open: %w", err)
+	}
+	if plainSum != "" && sum.sum() != plainSum {
+		return errors.New("its content is not what was recorded")
+	}
+	return nil
+}
+
+// verifyStrangers looks for what the catalog does not know.
+func (a *Archive) verifyStrangers(ctx context.Context, known map[string]bool, pairs map[string]pair, stories map[string]story, rep *VerifyReport) {
+	spooled := func(id string) bool { _, err := os.Stat(filepath.Join(a.SpoolDir, id)); return err == nil }
+	now := func(id string) bool { _, err := a.Catalog.Get(ctx, id); return err == nil } // it may have come since
+	for id := range pairs {
+		if !known[id] && !spooled(id) && !now(id) {
+			rep.problem("%s: in the store, and not in the catalog (`greffier catalog rebuild` mends it)", id)
+		}
+	}
+	for id, s := range stories {
+		if s.decided && !s.undone && !known[id] && !spooled(id) && !now(id) {
+			rep.problem("%s: decided, and not in the catalog (`greffier catalog rebuild` mends it)", id)
+		}
+	}
+	ids, err := a.Keys.List(ctx)
+	if err != nil {
+		rep.problem("keys: %v", err)
+	}
+	for _, id := range ids {
+		if !known[id] && !spooled(id) && !now(id) && !stories[id].undone {
+			rep.Notices = append(rep.Notices, fmt.Sprintf("%s: a key that opens nothing", id))
+		}
+	}
+}

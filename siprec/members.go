@@ -1,0 +1,243 @@
+package siprec
+
+import (
+	"slices"
+	"time"
+)
+
+// member finds a member, or gives nil.
+func (u *update) member(id ParticipantID) *Member {
+	for i := range u.members {
+		if u.members[i].Participant == id {
+			return &u.members[i]
+		}
+	}
+	return nil
+}
+
+// enter makes a participant a member.
+func (u *update) enter(id ParticipantID) *Member {
+	if m := u.member(id); m != nil {
+		return m
+	}
+	u.members = append(u.members, Member{Participant: id})
+	return &u.members[len(u.members)-1]
+}
+
+func (u *update) leave(id ParticipantID) {
+	u.members = slices.DeleteFunc(u.members, func(m Member) bool { return m.Participant == id })
+}
+
+// join lets in whom the document lists. Someone known who left before does not return because a partial document mentions
+// them; it takes an association.
+func (u *update) join() {
+	if !u.complete {
+		for _, m := range u.m.Members {
+			m.Sessions, m.Send, m.Recv = slices.Clone(m.Sessions), slices.Clone(m.Send), slices.Clone(m.Recv)
+			u.members = append(u.members, m)
+		}
+	}
+	for _, p := range u.d.Participants {
+		if u.m.participant(p.ID) == nil {
+			continue // over the limit
+		}
+		inElement := p.Session != "" || len(p.Send)+len(p.Recv) > 0
+		switch {
+		case p.Disassociate.Raw != "":
+			u.leave(p.ID)
+			continue
+		case u.complete || inElement || !u.known[p.ID]:
+			u.enter(p.ID)
+		}
+		if !inElement {
+			continue
+		}
+		m := u.enter(p.ID)
+		m.Send, m.Recv = slices.Clone(p.Send), slices.Clone(p.Recv)
+		if p.Session != "" {
+			m.Sessions = []SessionID{p.Session}
+		}
+	}
+}
+
+// sessionAssociations applies participantsessionassoc. The last word on a participant and session counts; who enters another
+// session and leaves the old one does not leave in between.
+func (u *update) sessionAssociations() {
+	type pair struct {
+		participant ParticipantID
+		session     SessionID
+	}
+	last := map[pair]int{}
+	for i, a := range u.d.ParticipantSessions {
+		last[pair{a.Participant, a.Session}] = i
+	}
+	for i, a := range u.d.ParticipantSessions {
+		if u.m.participant(a.Participant) == nil {
+			u.m.warn(WarnDanglingParticipant)
+		} else if a.Disassociate.Raw == "" && last[pair{a.Participant, a.Session}] == i {
+			m := u.enter(a.Participant)
+			m.Sessions = addNew(m.Sessions, a.Session)
+		}
+	}
+	for i, a := range u.d.ParticipantSessions {
+		if a.Disassociate.Raw == "" || last[pair{a.Participant, a.Session}] != i {
+			continue
+		}
+		if m := u.member(a.Participant); m != nil {
+			u.leaveSession(m, a.Session)
+		}
+	}
+}
+
+// leaveSession takes a member out of a session, and out of the recording session with the last one. A member without known
+// sessions is in all of them, and so leaves.
+func (u *update) leaveSession(m *Member, id SessionID) {
+	m.Sessions = slices.DeleteFunc(m.Sessions, func(s SessionID) bool { return s == id })
+	if len(m.Sessions) == 0 {
+		u.leave(m.Participant)
+	}
+}
+
+// stops lets the participants of sessions leave that have stopped, or that are no longer recorded here.
+func (u *update) stops() {
+	var stopped []SessionID
+	for _, s := range u.d.Sessions {
+		if s.Stop.Raw != "" {
+			stopped = append(stopped, s.ID)
+		}
+	}
+	for _, a := range u.d.SessionRecordings {
+		if a.Disassociate.Raw != "" {
+			stopped = append(stopped, a.Session)
+		}
+	}
+	if len(stopped) == 0 {
+		return
+	}
+	allStopped := !slices.ContainsFunc(u.m.Sessions, func(s Session) bool {
+		return s.Stop.Raw == "" && !slices.Contains(stopped, s.ID)
+	})
+	for _, m := range slices.Clone(u.members) {
+		if len(m.Sessions) == 0 {
+			if allStopped {
+				u.leave(m.Participant)
+			}
+			continue
+		}
+		for _, id := range stopped {
+			if slices.Contains(m.Sessions, id) {
+				u.leaveSession(u.member(m.Participant), id)
+			}
+			if u.member(m.Participant) == nil {
+				break
+			}
+			m = *u.member(m.Participant)
+		}
+	}
+}
+
+// streamAssociations applies participantstreamassoc. All of one participant's together are what the participant sends and
+// receives now; those that have ended only take away.
+func (u *update) streamAssociations() {
+	begun := map[ParticipantID]bool{}
+	for _, a := range u.d.ParticipantStreams {
+		if u.m.participant(a.Participant) == nil {
+			u.m.warn(WarnDanglingParticipant)
+			continue
+		}
+		m := u.member(a.Participant)
+		if m == nil || a.Disassociate.Raw != "" {
+			continue
+		}
+		if !begun[a.Participant] {
+			begun[a.Participant] = true
+			m.Send, m.Recv = nil, nil
+		}
+		m.Send, m.Recv = addNew(m.Send, a.Send...), addNew(m.Recv, a.Recv...)
+	}
+	for _, a := range u.d.ParticipantStreams {
+		m := u.member(a.Participant)
+		if m == nil || a.Disassociate.Raw == "" || begun[a.Participant] {
+			continue // what is going on now is said by the other associations
+		}
+		if len(a.Send)+len(a.Recv) == 0 {
+			m.Send, m.Recv = nil, nil
+		}
+		m.Send, m.Recv = without(m.Send, a.Send), without(m.Recv, a.Recv)
+	}
+}
+
+func without(list, gone []StreamID) []StreamID {
+	return slices.DeleteFunc(list, func(id StreamID) bool { return slices.Contains(gone, id) })
+}
+
+// endedStreams takes streams away that have ended.
+func (u *update) endedStreams() {
+	var gone []StreamID
+	for _, s := range u.d.Streams {
+		if s.Disassociate.Raw != "" && s.ID != "" {
+			gone = append(gone, s.ID)
+		}
+	}
+	for i := range u.members {
+		u.members[i].Send, u.members[i].Recv = without(u.members[i].Send, gone), without(u.members[i].Recv, gone)
+	}
+}
+
+// mark ends the presences that no longer hold and begins those that hold now.
+func (m *Metadata) mark(at time.Time) {
+	if at.IsZero() {
+		at = time.Unix(0, 0).UTC() // a zero To means that the presence lasts
+	}
+	for _, p := range m.Presences {
+		for _, t := range []time.Time{p.From, p.To} {
+			if t.After(at) {
+				at = t
+			}
+		}
+	}
+	now := m.sending()
+	m.Presences = slices.Clone(m.Presences)
+	for i := range m.Presences {
+		p := &m.Presences[i]
+		if !p.To.IsZero() {
+			continue
+		}
+		holds := slices.IndexFunc(now, func(q Presence) bool {
+			return q.Participant == p.Participant && q.Label == p.Label && q.AOR == p.AOR
+		})
+		if holds < 0 {
+			p.To = at
+		} else {
+			now = slices.Delete(now, holds, holds+1)
+		}
+	}
+	for _, p := range now {
+		if len(m.Presences) >= MaxPresences {
+			m.warn(WarnTooMany)
+			return
+		}
+		p.From = at
+		m.Presences = append(m.Presences, p)
+	}
+}
+
+// sending lists who sends which label now, without times.
+func (m *Metadata) sending() []Presence {
+	var out []Presence
+	for _, member := range m.Members {
+		p := m.participant(member.Participant)
+		if p == nil {
+			continue
+		}
+		for _, id := range member.Send {
+			label := m.label(id)
+			if label == "" {
+				m.warn(WarnDanglingStream)
+				continue
+			}
+			out = addNew(out, Presence{Participant: p.ID, AOR: p.AOR(), Label: label})
+		}
+	}
+	return out
+}

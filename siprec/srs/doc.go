@@ -1,0 +1,17 @@
+// Package srs is the SIP side of a recording server (RFC 7866): it accepts recording sessions from the recording clients
+// that it knows, keeps their dialogs, and tells a Recorder what they ask for. It never sees media.
+//
+// What a Recorder is promised, for each dialog: Begin is called once and first; then Update and End, one at a time; End
+// is called exactly once when Begin succeeded, and nothing after it. A call of the Recorder that panics is answered with
+// 500 and does not hurt another dialog.
+//
+// What a recording client is promised: every request that can be read is answered; an answer to an offer names every
+// m-line; a 2xx is repeated until its ACK arrives (RFC 3261 section 13.3.1.4); a dialog whose re-INVITE is never
+// acknowledged lives on.
+//
+// Who may talk to the server is decided by address, before anything of a message is read (see Source).
+//
+// The transport and transaction layers are sipgo's. What sipgo leaves open is closed here: who may open a connection and
+// for how long it may be silent (listen.go), header fields that it cannot read (parser.go), process-wide limits
+// (limits.go), the order of a dialog's requests (dialog.go), and panics.
+package srs

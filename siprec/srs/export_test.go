@@ -1,0 +1,30 @@
+package srs
+
+import "time"
+
+// Shorten replaces a server's times before Serve.
+func (s *Server) Shorten(t1, t2, pending time.Duration) {
+	s.timing.t1, s.timing.t2, s.timing.pending = t1, t2, pending
+}
+
+// Sweep looks at the session timers now.
+func (s *Server) Sweep() { s.sweep() }
+
+// Connections tells how many TCP connections of known sources are open.
+func (s *Server) Connections() int {
+	n := 0
+	for _, e := range s.endpoints {
+		if e.tcp != nil {
+			e.tcp.mu.Lock()
+			n += len(e.tcp.open)
+			e.tcp.mu.Unlock()
+		}
+	}
+	return n
+}
+
+var (
+	NewParser     = newParser
+	RepairContact = repairContact
+	Quoted        = quoted
+)

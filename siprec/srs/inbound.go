@@ -1,0 +1,186 @@
+package srs
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/emiago/sipgo"
+	"github.com/emiago/sipgo/sip"
+	"go.uber.org/zap"
+
+	"github.com/greffier/greffier/siprec"
+)
+
+// An inbound is one request of a known source, in the hands of one goroutine.
+type inbound struct {
+	req      *sip.Request // read only: the transaction layer reads it too
+	tx       *sip.ServerTx
+	src      *Source
+	from     netip.AddrPort
+	place    place
+	at       time.Time
+	tag      string // ours, for an answer outside of a dialog
+	answered bool   // a final response was handed to the transaction
+}
+
+func (in *inbound) callID() string {
+	if h := in.req.CallID(); h != nil {
+		return h.Value()[:min(len(h.Value()), maxIdentifier)]
+	}
+	return ""
+}
+
+// handler wraps what is done for a method: sipgo calls it on a goroutine of its own, and does not recover.
+func (s *Server) handler(do func(context.Context, *inbound)) sipgo.RequestHandler {
+	return func(req *sip.Request, stx sip.ServerTransaction) {
+		tx, ok := stx.(*sip.ServerTx)
+		if !ok || !s.gate.enter() {
+			return
+		}
+		defer s.gate.leave()
+		in, ok := s.receive(req, tx)
+		if !ok {
+			return
+		}
+		defer func() {
+			if p := recover(); p != nil {
+				s.log.Error("panic while handling a request", zap.String("method", string(req.Method)),
+					zap.String("call_id", in.callID()), zap.String("panic", fmt.Sprint(p)), zap.Stack("stack"))
+				s.refuse(in, internal("internal error", errors.New("panic")))
+			}
+		}()
+		if f := validate(req); f != nil {
+			s.refuse(in, f)
+			return
+		}
+		do(s.base, in)
+	}
+}
+
+// receive finds out who sent a request and where it arrived.
+func (s *Server) receive(req *sip.Request, tx *sip.ServerTx) (*inbound, bool) {
+	from, err := netip.ParseAddrPort(req.Source())
+	if err != nil {
+		return nil, false
+	}
+	src := s.sources.find(from.Addr())
+	if src == nil { // the listeners let nobody else through
+		return nil, false
+	}
+	in := &inbound{req: req, tx: tx, src: src, from: from, at: s.now(), tag: rand.Text()}
+	in.place, err = s.locate(tx, from)
+	if err != nil {
+		s.log.Error("own address not found", zap.Stringer("peer", from), zap.Error(err))
+		return nil, false
+	}
+	return in, true
+}
+
+// locate finds the address of ours that the peer talks to.
+func (s *Server) locate(tx *sip.ServerTx, peer netip.AddrPort) (place, error) {
+	p := place{}
+	switch a := tx.Connection().LocalAddr().(type) {
+	case *net.UDPAddr:
+		p.transport, p.bound = "udp", a.AddrPort()
+	case *net.TCPAddr:
+		p.transport, p.bound = "tcp", a.AddrPort()
+	default:
+		return p, fmt.Errorf("unknown kind of address %T", a)
+	}
+	p.bound = unmapped(p.bound)
+	p.local = p.bound
+	if p.local.Addr().IsUnspecified() {
+		a, err := routeTo(peer)
+		if err != nil {
+			return p, err
+		}
+		p.local = netip.AddrPortFrom(a, p.bound.Port())
+	}
+	p.contact, p.media = p.local, p.local.Addr()
+	if adv := s.cfg.Advertise; adv.IsValid() {
+		p.contact, p.media = adv, adv.Addr()
+		if adv.Port() == 0 {
+			p.contact = netip.AddrPortFrom(adv.Addr(), p.local.Port())
+		}
+	}
+	if s.cfg.MediaAddr.IsValid() {
+		p.media = s.cfg.MediaAddr
+	}
+	return p, nil
+}
+
+// routeTo tells which address of ours the kernel would talk to the peer from; connecting a UDP socket sends nothing.
+func routeTo(peer netip.AddrPort) (netip.Addr, error) {
+	c, err := net.Dial("udp", peer.String())
+	if err != nil {
+		return netip.Addr{}, fmt.Errorf("look up route: %w", err)
+	}
+	defer func() { _ = c.Close() }()
+	return c.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap(), nil
+}
+
+// respond sends a final answer that is not a refusal.
+func (s *Server) respond(in *inbound, status int, reason string, body []byte, headers ...sip.Header) {
+	in.answered = true
+	if err := in.tx.Respond(in.response(status, reason, body, headers...)); err != nil {
+		s.log.Debug("answer not sent", zap.String("call_id", in.callID()), zap.Int("status", status), zap.Error(err))
+	}
+}
+
+// ready asks whether a new session can be taken.
+func (s *Server) ready() *failure {
+	if s.draining.Load() {
+		return unavailable("the recording server is stopping")
+	}
+	if s.cfg.Ready == nil {
+		return nil
+	}
+	err := s.cfg.Ready()
+	if err == nil {
+		return nil
+	}
+	if f := failureOf(err); f.kind != siprec.Internal {
+		return f
+	}
+	f := unavailable("the recording server is not ready")
+	f.err = err
+	return f
+}
+
+// A cancellation notices the CANCEL of an INVITE. sipgo answers both with 200 and 487 by itself.
+type cancellation struct {
+	seen atomic.Bool
+	stop context.CancelFunc
+}
+
+// watchCancel gives a context that ends when the INVITE is cancelled; false when it already is.
+func watchCancel(ctx context.Context, tx *sip.ServerTx) (context.Context, *cancellation, bool) {
+	ctx, stop := context.WithTimeout(ctx, beginTimeout)
+	c := &cancellation{stop: stop}
+	ok := tx.OnCancel(func(*sip.Request) { // runs under the transaction's lock: no call back into it
+		c.seen.Store(true)
+		stop()
+	})
+	return ctx, c, ok
+}
+
+// answerInvite hands a 2xx to an INVITE's transaction. False means that the INVITE was cancelled at the last moment.
+func (s *Server) answerInvite(in *inbound, res *sip.Response) bool {
+	in.answered = true
+	err := in.tx.Respond(res)
+	if errors.Is(err, sip.ErrTransactionCanceled) {
+		// The client has the 487 by now, but our 2xx has become the answer that the transaction would repeat.
+		_ = in.tx.Respond(in.response(sip.StatusRequestTerminated, "Request Terminated", nil))
+		return false
+	}
+	if err != nil {
+		s.log.Debug("answer not sent", zap.String("call_id", in.callID()), zap.Error(err))
+	}
+	return true
+}

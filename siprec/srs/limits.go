@@ -1,0 +1,128 @@
+package srs
+
+import (
+	"sync"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+)
+
+// What a peer can make us hold, and for how long.
+const (
+	// maxDatagram is the largest SIP message over UDP, in bytes: what a UDP datagram can carry at all.
+	maxDatagram = 65535
+
+	// maxMessage is the largest SIP message over TCP, in bytes. A larger one closes its connection, because where the
+	// next message would begin is not known.
+	maxMessage = 512 << 10
+
+	// maxBody is the largest body that is read, in bytes; a larger one is answered with 413. Metadata of a conference
+	// with hundreds of participants stay below it.
+	maxBody = 256 << 10
+
+	// maxHeaderValue bounds what is kept of a header field that a Source asks for, in bytes.
+	maxHeaderValue = 4 << 10
+
+	// maxIdentifier is the longest Call-ID or tag that is accepted, in bytes.
+	maxIdentifier = 512
+
+	// maxRoutes is the longest route set that is accepted.
+	maxRoutes = 16
+
+	// defaultMaxDialogs is used when Config.MaxDialogs is zero.
+	defaultMaxDialogs = 4000
+
+	// maxHalfOpen is how many INVITEs may be without a final answer at once; more are answered with 503.
+	maxHalfOpen = 512
+
+	// maxConns is how many TCP connections of known sources may be open at once; each costs a 64 KiB read buffer.
+	maxConns = 1024
+
+	// maxStrangerConns is how many TCP connections of unknown sources may be waiting for their 403 at once.
+	maxStrangerConns = 16
+
+	// udpReadBuffer is the kernel's buffer for a UDP listener, in bytes: a burst of large INVITEs must fit while we work.
+	udpReadBuffer = 4 << 20
+)
+
+// Times that do not depend on configuration.
+const (
+	timerT1 = 500 * time.Millisecond // RFC 3261 section 17.1.1.1
+	timerT2 = 4 * time.Second
+
+	// pendingWait is how long a request waits for the one before it in the same dialog. After that the answer is 500 with
+	// Retry-After (RFC 3261 section 14.2).
+	pendingWait = 2 * time.Second
+
+	// reorderWait is how long a request whose CSeq skips numbers waits for the missing one: UDP and sipgo's goroutine per
+	// message both change the order of what was sent back to back.
+	reorderWait = 100 * time.Millisecond
+
+	// beginTimeout bounds what a Recorder may take to accept a session: less than the client's Timer B (32 s).
+	beginTimeout = 20 * time.Second
+
+	// requestTimeout bounds how long we wait for the answer to a BYE or UPDATE of ours.
+	requestTimeout = 4 * time.Second
+
+	// ackGrace is how long a Hangup waits for the ACK that must come before our BYE (RFC 3261 section 15).
+	ackGrace = time.Second
+
+	// closeTimeout bounds how long Close waits for peers to answer BYE.
+	closeTimeout = 3 * time.Second
+
+	// handlerTimeout bounds how long Close then waits for the Recorder.
+	handlerTimeout = 10 * time.Second
+
+	// sweepInterval is how often session timers are looked at.
+	sweepInterval = time.Second
+
+	// defaultRetryAfter is what a 503 says when the Refusal does not.
+	defaultRetryAfter = 10 * time.Second
+
+	// maxRetryAfter bounds the random Retry-After of a 500 for an overlapping request (RFC 3261 section 14.2).
+	maxRetryAfter = 10
+
+	// minSessionExpires is the shortest session interval (RFC 4028 section 4); less is answered with 422.
+	minSessionExpires = 90 * time.Second
+
+	// A TCP connection that has said nothing yet may live for connFirstRead; one that has, for connIdle after its last
+	// byte. Clients keep a connection open without traffic for the length of a call.
+	connFirstRead = 30 * time.Second
+	connIdle      = 12 * time.Hour
+
+	// connWrite bounds one write to a peer that does not read.
+	connWrite = 10 * time.Second
+
+	// connKeepAlive finds a dead TCP peer.
+	connKeepAlive = 30 * time.Second
+
+	// strangerConnTime is how long a stranger's TCP connection lives.
+	strangerConnTime = 2 * time.Second
+
+	// strangerSummary is how often refusals of strangers that were not reported one by one are reported as a number.
+	strangerSummary = 10 * time.Second
+)
+
+// Strangers are answered and reported at this rate, all of them together; what comes faster is dropped and counted.
+const (
+	strangerRate  = 20 // per second
+	strangerBurst = 50
+)
+
+// raiseOnce guards sipgo's process-wide limits. They are plain variables that every sipgo user in the process shares and
+// reads without a lock, so they are written once, before the first server listens, and only when they are too low.
+var raiseOnce sync.Once
+
+func raiseProcessLimits() {
+	raiseOnce.Do(func() {
+		// sipgo refuses to send datagrams larger than UDPMTUSize-200 instead of letting IP fragment them, and never
+		// changes to TCP. An answer to an offer with many m-lines is larger than its default of 1300 bytes.
+		if sip.UDPMTUSize < maxDatagram+200 {
+			sip.UDPMTUSize = maxDatagram + 200
+		}
+		// A datagram longer than the read buffer is cut off, and then dropped without an answer.
+		if sip.TransportBufferReadSize < maxDatagram {
+			sip.TransportBufferReadSize = maxDatagram
+		}
+	})
+}

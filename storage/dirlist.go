@@ -1,0 +1,85 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+)
+
+// List implements Store.
+func (d *Dir) List(ctx context.Context, prefix string) iter.Seq2[Info, error] {
+	return func(yield func(Info, error) bool) {
+		if err := checkPrefix(prefix); err != nil {
+			yield(Info{}, fmt.Errorf("list objects: %w", err))
+			return
+		}
+		if _, err := d.walk(ctx, "", prefix, yield); err != nil {
+			yield(Info{}, dirError(fmt.Errorf("list objects: %w", err)))
+		}
+	}
+}
+
+// walk yields what lies below the directory dir, which is "" or ends with a slash. It returns false when the consumer has enough.
+func (d *Dir) walk(ctx context.Context, dir, prefix string, yield func(Info, error) bool) (more bool, err error) {
+	entries, err := os.ReadDir(filepath.Join(d.root, dirObjects, filepath.FromSlash(dir)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, nil // deleted meanwhile
+	}
+	if err != nil {
+		return false, err
+	}
+	// A directory stands both for a key and for what lies below it, and "a-b" sorts between "a" and "a/b".
+	var names []string
+	for _, e := range entries {
+		if e.IsDir() && !strings.HasPrefix(e.Name(), versionMark) {
+			names = append(names, dir+e.Name(), dir+e.Name()+"/")
+		}
+	}
+	sort.Strings(names)
+	for _, name := range names {
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
+		switch isDir := strings.HasSuffix(name, "/"); {
+		case isDir && (strings.HasPrefix(name, prefix) || strings.HasPrefix(prefix, name)):
+			more, err = d.walk(ctx, name, prefix, yield)
+		case !isDir && strings.HasPrefix(name, prefix):
+			more, err = d.yieldVersions(name, yield)
+		default:
+			continue
+		}
+		if err != nil || !more {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+func (d *Dir) yieldVersions(key string, yield func(Info, error) bool) (more bool, err error) {
+	ids, err := d.versions(key)
+	if err != nil {
+		return false, err
+	}
+	for _, id := range ids {
+		m, err := d.readMeta(Ref{Key: key, VersionID: id})
+		if errors.Is(err, ErrNotFound) {
+			continue // deleted meanwhile
+		}
+		info := Info{Ref: Ref{Key: key, VersionID: id}}
+		if err != nil {
+			err = dirError(fmt.Errorf("list objects: %w", err))
+		} else {
+			info = m.info()
+		}
+		if !yield(info, err) {
+			return false, nil
+		}
+	}
+	return true, nil
+}

@@ -1,0 +1,32 @@
+package spool
+
+import (
+	"bytes"
+	"io"
+)
+
+// Sizes of the format, for tests that take files apart.
+const (
+	EpochSize   = epochSize
+	RecordExtra = recordExtra
+	EpochMagic  = epochMagic
+)
+
+// A File is what a Writer writes to.
+type File interface {
+	io.WriterAt
+	Truncate(size int64) error
+	Datasync() error
+	Close() error
+}
+
+// WithFaults returns options with wrap around every record file that is opened for writing.
+func (o Options) WithFaults(wrap func(File) File) Options {
+	o.wrap = func(f file) file { return wrap(f) }
+	return o
+}
+
+// BytesReader reads a record file that lies in memory.
+func BytesReader(id string, key [32]byte, b []byte) *Reader {
+	return &Reader{id: id, key: key, src: bytes.NewReader(b), size: int64(len(b))}
+}
