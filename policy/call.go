@@ -116,7 +116,7 @@ func streamsOf(f Facts) (streams int, mixed ref.Val) {
 			mix = mix || s.Mixed
 		}
 		for _, l := range f.Labels {
-			mix = mix || len(m.Senders(l)) > 1
+			mix = mix || m.Mixed(l)
 		}
 	}
 	return n, types.Bool(mix)

@@ -43,7 +43,7 @@ var (
 )
 
 func TestDecide(t *testing.T) {
-	const drawnIn, drawnOut = "call-1", "call-2" // of a 50 % sample of quality; TestDecide checks it
+	const drawnIn, drawnOut = "call-1", "call-5" // of a 50 % sample of quality; TestDecide checks it
 	type facts = policy.Facts
 	tests := []struct {
 		name  string

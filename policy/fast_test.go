@@ -16,6 +16,7 @@ func TestFastAgrees(t *testing.T) {
 	fast, held := 0, 0
 	for range 400 {
 		condition := randomTest(r, 3, "")
+		p := load(t, "name: a, class: orders, when: '"+condition+"'")
 		for range 10 {
 			people := make([]who, r.IntN(4))
 			for i := range people {
@@ -23,7 +24,7 @@ func TestFastAgrees(t *testing.T) {
 			}
 			f := policy.Facts{SRC: pick(r, texts), Metadata: metadata(people...), Labels: []siprec.Label{"1", "2"}[:r.IntN(3)]}
 			now := start.Add(time.Duration(r.IntN(7*24)) * time.Hour)
-			quick, slow, hasFast, err := policy.Both(classes, condition, f, now)
+			quick, slow, hasFast, err := policy.Both(p, f, now)
 			if err != nil {
 				t.Fatalf("%s: %v", condition, err)
 			}
@@ -62,7 +63,7 @@ func randomTest(r *rand.Rand, depth int, p string) string {
 	case 2, 3:
 		return fmt.Sprintf("(%s || %s)", a, b)
 	case 4:
-		return "!" + a
+		return "!(" + a + ")"
 	case 5, 6:
 		if p == "" {
 			loop := pick(r, []string{"p", "src", "caller", "mixed", "hour"})

@@ -219,10 +219,10 @@ func (m *mediaReader) finish(session connection) {
 	case session.direction != "":
 		m.Direction = session.direction
 	}
-	m.finishRTCP()
 	if !strings.Contains(strings.ToUpper(m.Protocol), "RTP") {
-		return // the formats are not payload types
+		return // the formats are not payload types, and there is no RTCP
 	}
+	m.finishRTCP()
 	seen := [128]bool{}
 	for _, id := range m.FormatIDs {
 		payloadType, ok := parsePayloadType(id)

@@ -252,12 +252,13 @@ func TestPacing(t *testing.T) {
 	}
 	var sum, worst time.Duration
 	var n int64
-	for _, s := range call.Truth().Streams {
+	truth := call.Truth()
+	for _, s := range truth.Streams {
 		if s.Frames != 150 || s.Fates[siprectest.Sent] != 150 {
 			t.Errorf("stream %q: %d frames, %v", s.Label, s.Frames, s.Fates)
 		}
 		for i, p := range s.Packets {
-			if want := call.Truth().Start.Add(time.Duration(i) * 20 * time.Millisecond); !p.Planned.Equal(want) {
+			if want := truth.Start.Add(time.Duration(i) * 20 * time.Millisecond); !p.Planned.Equal(want) {
 				t.Fatalf("stream %q packet %d was planned for %v, not %v", s.Label, i, p.Planned, want)
 			}
 			e := p.Sent.Sub(p.Planned)
@@ -269,7 +270,7 @@ func TestPacing(t *testing.T) {
 	if mean > 10*time.Millisecond {
 		t.Errorf("mean absolute send error %v: packets do not go out in time", mean)
 	}
-	for _, s := range call.Truth().Streams {
+	for _, s := range truth.Streams {
 		u.receiver(call.Stream(s.Label).Port()).atLeast(150)
 	}
 }

@@ -31,6 +31,9 @@ func readBody(in *inbound) (siprec.Change, *failure) {
 			return c, &failure{status: 400, kind: siprec.Malformed, reason: "the session description cannot be read", err: err}
 		}
 	}
+	if c.Offer != nil && len(c.Offer.Media) == 0 {
+		return c, &failure{status: 488, kind: siprec.NoMedia, reason: "the session description has no media"}
+	}
 	if body.Metadata != nil {
 		c.Metadata = readMetadata(body.Metadata)
 	}

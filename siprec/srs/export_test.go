@@ -28,3 +28,16 @@ var (
 	RepairContact = repairContact
 	Quoted        = quoted
 )
+
+// Refreshing tells whether a session refresh of ours is under way.
+func (s *Server) Refreshing() bool {
+	for _, d := range s.dialogs.all() {
+		d.mu.Lock()
+		r := d.timer.requested
+		d.mu.Unlock()
+		if r {
+			return true
+		}
+	}
+	return false
+}

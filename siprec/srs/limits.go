@@ -1,6 +1,7 @@
 package srs
 
 import (
+	"log/slog"
 	"sync"
 	"time"
 
@@ -110,7 +111,8 @@ const (
 )
 
 // raiseOnce guards sipgo's process-wide limits. They are plain variables that every sipgo user in the process shares and
-// reads without a lock, so they are written once, before the first server listens, and only when they are too low.
+// reads without a lock, so they are written once, when the first server is made. A program that uses sipgo for something else too must make a
+// server first.
 var raiseOnce sync.Once
 
 func raiseProcessLimits() {
@@ -124,5 +126,7 @@ func raiseProcessLimits() {
 		if sip.TransportBufferReadSize < maxDatagram {
 			sip.TransportBufferReadSize = maxDatagram
 		}
+		// What sipgo does not log through the loggers that it is given goes to slog's default, onto our standard error.
+		sip.SetDefaultLogger(slog.New(slog.DiscardHandler))
 	})
 }
