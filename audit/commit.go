@@ -46,19 +46,19 @@ func (l *Log) commit(drafts []*draft) ([]Entry, error) {
 
 // ownDrafts are the entries that the log itself has to write first.
 func (l *Log) ownDrafts() ([]*draft, error) {
-	e := Event{Time: l.opts.Clock()}
+	var e Event
 	switch {
 	case l.state.chain.entries == 0:
 		e.Type, e.Data = TypeCreated, struct {
 			Format int    `json:"format"`
 			Log    string `json:"log"`
-		}{headFormat, l.opts.random()}
+		}{lineFormat, l.opts.random()}
 	case l.state.cut > 0:
 		e.Type, e.Data = TypeRepaired, map[string]int64{"cut": l.state.cut}
 	default:
 		return nil, nil
 	}
-	e.ID = l.opts.random()
+	e.ID, e.Time = l.opts.random(), l.opts.Clock()
 	d, err := newDraft(e, l.opts.Source)
 	if err != nil {
 		return nil, err
@@ -100,9 +100,9 @@ func (l *Log) write(lines []byte, c *chain) error {
 
 // catchUp brings the state to the end of the log, and returns the head.
 func (l *Log) catchUp() (head, error) {
-	raw := make([]byte, headSize)
-	if n, err := l.headFile.ReadAt(raw, 0); err != nil && !(errors.Is(err, io.EOF) && n < headSize) {
-		return head{}, fmt.Errorf("read head: %w", err)
+	raw, err := readHead(l.headFile)
+	if err != nil {
+		return head{}, err
 	}
 	size, err := l.lines.Size()
 	if err != nil {

@@ -69,17 +69,16 @@ func (h head) slot() ([]byte, int64, error) {
 
 var errNoHead = errors.New("neither slot of the head file is whole")
 
-// readHead returns the slot that counts. A slot that is torn or was never written counts for nothing.
-func readHead(r io.ReaderAt) (head, error) {
+// readHead reads the head file; what is missing of it is zero.
+func readHead(r io.ReaderAt) ([]byte, error) {
 	b := make([]byte, headSize)
-	if n, err := r.ReadAt(b, 0); err != nil && !errors.Is(err, io.EOF) {
-		return head{}, err
-	} else if n < headSize {
-		clear(b[n:])
+	if _, err := r.ReadAt(b, 0); err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("read head: %w", err)
 	}
-	return parseHead(b)
+	return b, nil
 }
 
+// parseHead returns the slot that counts. A slot that is torn or was never written counts for nothing.
 func parseHead(b []byte) (head, error) {
 	var best head
 	found := false

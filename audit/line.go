@@ -13,6 +13,9 @@ import (
 	"unicode/utf8"
 )
 
+// lineFormat is the number of the format that doc.go describes; the first entry of a log names it.
+const lineFormat = 1
+
 // The fixed text of a line, in order. Subject, outcome and actor may be missing.
 const (
 	textID      = `{"specversion":"1.0","id":`

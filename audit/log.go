@@ -154,7 +154,7 @@ func (l *Log) openFiles() error {
 // the same time share a commit.
 //
 // After an error the entry is usually not in the log, but may be: append again, and take two entries for one.
-// ctx is looked at before the entry is queued; a commit is not interrupted.
+// ctx is looked at before the entry is queued. A commit is not interrupted, and waits while another process commits.
 func (l *Log) Append(ctx context.Context, e Event) (Entry, error) {
 	if err := ctx.Err(); err != nil {
 		return Entry{}, fmt.Errorf("append to audit log: %w", err)

@@ -178,7 +178,11 @@ func openHead(dir string) (head, error) {
 		return head{}, err
 	}
 	defer f.Close()
-	h, err := readHead(f)
+	b, err := readHead(f)
+	if err != nil {
+		return head{}, err
+	}
+	h, err := parseHead(b)
 	if err != nil {
 		return h, &VerifyError{0, BadHead, err.Error()}
 	}

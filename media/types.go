@@ -52,12 +52,18 @@ type Cause string
 // The causes of a gap.
 const (
 	CauseNotStarted Cause = "not_started" // before the first packet of the stream
-	CauseLost       Cause = "lost"        // sequence numbers are missing, or nothing came any more
+	CauseLost       Cause = "lost"        // sequence numbers are missing
 	CauseSuppressed Cause = "suppressed"  // the sender sent nothing (DTX): no sequence number is missing
 	CauseInactive   Cause = "inactive"    // the stream was on hold by its SDP direction
 	CausePaused     Cause = "paused"      // the recording was paused
 	CauseNoMedia    Cause = "no_media"    // nothing ever came on this channel
+	CauseEnded      Cause = "ended"       // nothing came any more before the recording's end
+	CauseUnsaved    Cause = "unsaved"     // the sink did not take it
 )
+
+// causeOpen is in blocks only: the silence goes on at the block's end, so that its cause is not known yet. The gap that follows
+// it tells, if need be a gap of no samples at the start of the next block.
+const causeOpen Cause = "open"
 
 // A Gap is a run of one channel in which nothing was placed.
 type Gap struct {
@@ -70,7 +76,7 @@ type Gap struct {
 // A Block is a run of the recording's timeline: interleaved samples, and what
 // is missing in them.
 type Block struct {
-	Start    int64          // position of the first sample, from the recording's start, in samples at Rate
+	Start    int64          // position of the first sample, from the recording's start, in samples at Rate; the first block's is negative
 	Samples  int            // per channel
 	Rate     int            // in hertz
 	Channels int            // of the recording at this point; it only ever grows

@@ -55,11 +55,12 @@ type endedData struct {
 }
 
 type refusedData struct {
-	Source string `json:"source_hash"`
+	Source string `json:"source_hash,omitempty"`
 	SRC    string `json:"src,omitempty"`
 	Method string `json:"method"`
 	Status int    `json:"status"`
 	Reason string `json:"reason"`
+	Count  int    `json:"count"`
 }
 
 type changedData struct {

@@ -63,13 +63,22 @@ type endEntry struct {
 // errNoBegin is a spool file whose first record never reached it: the INVITE was not answered.
 var errNoBegin = errors.New("the spool file has no beginning")
 
+// taken turns the report of an earlier sync that failed, which comes with a record that was taken, into success: the record
+// survives us, and the next sync tries again. Spool.Stats counts these, and the metrics show them.
+func taken(err error) error {
+	if errors.Is(err, spool.ErrSync) {
+		return nil
+	}
+	return err
+}
+
 // append writes an entry to the spool.
 func (e journalEntry) append(w *spool.Writer) error {
 	b, err := json.Marshal(e)
 	if err != nil {
 		return fmt.Errorf("encode journal entry: %w", err)
 	}
-	if err := w.Append(kindJournal, b); err != nil {
+	if err := taken(w.Append(kindJournal, b)); err != nil {
 		return fmt.Errorf("append journal entry: %w", err)
 	}
 	return nil
@@ -84,7 +93,7 @@ type spoolSink struct {
 // Append implements media.Sink.
 func (s *spoolSink) Append(b *media.Block) error {
 	s.buf = b.Marshal(s.buf[:0])
-	return s.w.Append(kindBlock, s.buf)
+	return taken(s.w.Append(kindBlock, s.buf))
 }
 
 // A history is what a recording's spool file says.
@@ -92,6 +101,7 @@ type history struct {
 	entries  []journalEntry
 	assembly media.Assembly
 	ended    bool
+	damaged  bool // some records could not be read; the others could
 }
 
 func (h *history) begin() *beginEntry { return h.entries[0].Begin }
@@ -100,6 +110,10 @@ func (h *history) begin() *beginEntry { return h.entries[0].Begin }
 func readHistory(records iter.Seq2[spool.Record, error]) (*history, error) {
 	h := &history{}
 	for rec, err := range records {
+		if errors.Is(err, spool.ErrDamaged) {
+			h.damaged = true // what lies behind the damage is still good
+			continue
+		}
 		if err != nil {
 			return nil, fmt.Errorf("read spool: %w", err)
 		}
@@ -122,6 +136,9 @@ func readHistory(records iter.Seq2[spool.Record, error]) (*history, error) {
 		}
 	}
 	if len(h.entries) == 0 || h.entries[0].Begin == nil {
+		if h.damaged { // never taken for an empty file: that would be thrown away
+			return nil, errors.New("the spool file is damaged at its beginning, or was written with another key; keep it, and restore the keys from your backup")
+		}
 		return nil, errNoBegin
 	}
 	return h, nil
@@ -131,6 +148,9 @@ func readHistory(records iter.Seq2[spool.Record, error]) (*history, error) {
 func blocks(records iter.Seq2[spool.Record, error]) iter.Seq2[media.Block, error] {
 	return func(yield func(media.Block, error) bool) {
 		for rec, err := range records {
+			if errors.Is(err, spool.ErrDamaged) {
+				continue // the assembly knows that it is missing
+			}
 			if err != nil {
 				yield(media.Block{}, err)
 				return

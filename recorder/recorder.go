@@ -151,22 +151,21 @@ func rootCause(err error) error {
 	}
 }
 
-// Refused witnesses a request that was not accepted. The source's address is a keyed hash.
-func (r *Recorder) Refused(ctx context.Context, source netip.AddrPort, src, method string, status int, reason string) error {
-	return r.witness(ctx, EventRefused, "", "", refusedData{
-		Source: r.Pseudonym(source.Addr().String()), SRC: src, Method: method, Status: status, Reason: reason,
-	})
+// A Refusal is a request that was not accepted, or several that were alike.
+type Refusal struct {
+	Source netip.Addr
+	SRC    string // the profile that matched, or ""
+	Method string
+	Status int
+	Reason string
+	Count  int
 }
 
-// EndAll ends every session that is still open: the server stops.
-func (r *Recorder) EndAll(cause siprec.EndCause) {
-	r.mu.Lock()
-	open := make([]siprec.DialogID, 0, len(r.calls))
-	for d := range r.calls {
-		open = append(open, d)
+// Refused witnesses a request that was not accepted. The source's address becomes a keyed hash.
+func (r *Recorder) Refused(ctx context.Context, f Refusal) error {
+	d := refusedData{SRC: f.SRC, Method: f.Method, Status: f.Status, Reason: f.Reason, Count: f.Count}
+	if f.Source.IsValid() {
+		d.Source = r.Pseudonym(f.Source.String())
 	}
-	r.mu.Unlock()
-	for _, d := range open {
-		r.End(d, cause, r.cfg.Clock())
-	}
+	return r.witness(ctx, EventRefused, "", "", d)
 }

@@ -169,6 +169,9 @@ func (h *history) sidecar(plan media.Plan) Sidecar {
 	if len(s.Metadata) == 0 {
 		warn.add("no-metadata")
 	}
+	if h.damaged {
+		warn.add("spool-damaged")
+	}
 	for _, w := range meta.Warnings {
 		warn.add(string(w))
 	}

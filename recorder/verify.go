@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"sort"
 
 	"github.com/greffier/greffier/audit"
@@ -15,6 +13,7 @@ import (
 	"github.com/greffier/greffier/policy"
 	"github.com/greffier/greffier/storage"
 	"github.com/greffier/greffier/storage/seal"
+	"github.com/greffier/greffier/storage/spool"
 )
 
 // A VerifyReport says whether store, catalog, keys and audit log tell the same story.
@@ -44,6 +43,9 @@ func (a *Archive) Verify(ctx context.Context, progress func(done int)) (VerifyRe
 		rep.problem("audit log: %v", err)
 	}
 	rep.Entries, rep.Head = log.Entries, log.Head
+	if log.Torn > 0 || log.Uncovered > 0 {
+		rep.Notices = append(rep.Notices, fmt.Sprintf("audit log: a crash left %d bytes and %d entries that nobody was told of; the next entry puts it in order", log.Torn, log.Uncovered))
+	}
 	stories, err := a.stories()
 	if err != nil {
 		rep.problem("audit log: %v", err)
@@ -123,7 +125,7 @@ func (a *Archive) verifyRow(ctx context.Context, row catalog.Recording, p pair, 
 		return a.verifyNothing(ctx, row, p, s)
 	case catalog.InProgress, catalog.Finishing:
 		rep.Unfinished++
-		if _, err := os.Stat(filepath.Join(a.SpoolDir, row.ID)); err != nil && !s.undone {
+		if !spool.Holds(a.SpoolDir, row.ID) && !s.undone {
 			return []string{"unfinished, and not in the spool"}
 		}
 		return nil
@@ -146,7 +148,7 @@ func (a *Archive) verifyNothing(ctx context.Context, row catalog.Recording, p pa
 	if _, err := a.Keys.Get(ctx, row.ID); !errors.Is(err, seal.ErrNotFound) {
 		out = append(out, "not recorded, and a key exists")
 	}
-	if _, err := os.Stat(filepath.Join(a.SpoolDir, row.ID)); err == nil {
+	if spool.Holds(a.SpoolDir, row.ID) {
 		out = append(out, "not recorded, and a spool file exists")
 	}
 	return out
@@ -230,7 +232,7 @@ func (a *Archive) verifyObject(ctx context.Context, id string, ref storage.Ref, 
 
 // verifyStrangers looks for what the catalog does not know.
 func (a *Archive) verifyStrangers(ctx context.Context, known map[string]bool, pairs map[string]pair, stories map[string]story, rep *VerifyReport) {
-	spooled := func(id string) bool { _, err := os.Stat(filepath.Join(a.SpoolDir, id)); return err == nil }
+	spooled := func(id string) bool { return spool.Holds(a.SpoolDir, id) }
 	now := func(id string) bool { _, err := a.Catalog.Get(ctx, id); return err == nil } // it may have come since
 	for id := range pairs {
 		if !known[id] && !spooled(id) && !now(id) {

@@ -38,7 +38,7 @@ func (m *Metadata) Apply(d *Document, at time.Time) {
 	u.stops()
 	u.streamAssociations()
 	u.endedStreams()
-	m.Members = u.members
+	m.Members = settled(u.members)
 	m.mark(at)
 }
 

@@ -84,15 +84,15 @@ func TestParseBody(t *testing.T) {
 
 func TestParseBodyRefuses(t *testing.T) {
 	deep := "S"
-	for range siprec.MaxMultipartDepth {
-		deep = "Content-Type: multipart/mixed; boundary=b\n\n--b\n" + deep
+	for i := range siprec.MaxMultipartDepth {
+		deep = fmt.Sprintf("Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n%s", i, i, deep)
 	}
 	tests := []struct{ name, contentType, body, reason string }{
 		{"no type", "", "hello", "no Content-Type"},
 		{"no boundary", "multipart/mixed;boundary=b", "v=0\n", "does not contain its boundary \"b\""},
 		{"nothing after the dashes", "multipart/mixed", "--\n", "does not contain its boundary"},
 		{"bad base64", "multipart/mixed;boundary=b", "--b\nContent-Transfer-Encoding: base64\n\n!!\n--b--", "cannot be decoded"},
-		{"bad quoted-printable", "multipart/mixed;boundary=b", "--b\nContent-Transfer-Encoding: quoted-printable\n\n=ZZ\n--b--", "cannot be decoded"},
+		{"bad quoted-printable", "multipart/mixed;boundary=b", "--b\nContent-Transfer-Encoding: quoted-printable\n\na\x01\n--b--", "cannot be decoded"},
 		{"too big", "application/sdp", strings.Repeat("v", siprec.MaxBodyBytes+1), "limit of 524288"},
 		{"too many parts", "multipart/mixed;boundary=b", strings.Repeat("--b\n\nx\n", siprec.MaxParts+1), "parts in the multipart body: more than the limit of 32"},
 		{"too deep", "multipart/mixed;boundary=b", "--b\n" + deep, "more than the limit of 4"},

@@ -183,11 +183,19 @@ func (r *documentReader) nameID(e *element) []NameID {
 
 // allText gives the text of the element and of those inside it: "A <b>bold</b> name" keeps all its words.
 func (e *element) allText() string {
-	words := strings.Fields(e.text)
+	var w strings.Builder
+	e.writeText(&w)
+	return strings.Join(strings.Fields(w.String()), " ")
+}
+
+func (e *element) writeText(w *strings.Builder) {
+	done := 0
 	for _, c := range e.children {
-		words = append(words, strings.Fields(c.allText())...)
+		w.WriteString(e.text[done:c.offset])
+		c.writeText(w)
+		done = c.offset
 	}
-	return strings.Join(words, " ")
+	w.WriteString(e.text[done:])
 }
 
 func (r *documentReader) extension(parent, name, value string) {

@@ -184,6 +184,22 @@ func (u *update) endedStreams() {
 	}
 }
 
+// settled makes empty lists nil, so that equal states compare as equal.
+func settled(members []Member) []Member {
+	for i := range members {
+		m := &members[i]
+		m.Sessions, m.Send, m.Recv = orNil(m.Sessions), orNil(m.Send), orNil(m.Recv)
+	}
+	return orNil(members)
+}
+
+func orNil[T any](list []T) []T {
+	if len(list) == 0 {
+		return nil
+	}
+	return list
+}
+
 // mark ends the presences that no longer hold and begins those that hold now.
 func (m *Metadata) mark(at time.Time) {
 	if at.IsZero() {

@@ -13,6 +13,7 @@ type element struct {
 	text     string // the element's own characters, in one piece
 	children []*element
 
+	offset     int // where in the parent's text the element stands
 	parent     *element
 	qname      string            // with prefix, to be matched by the end tag
 	namespaces map[string]string // declared here: prefix to namespace
@@ -281,6 +282,7 @@ func (r *xmlReader) startTag() (done bool, err error) {
 	if r.top == nil {
 		r.root = e
 	} else {
+		e.offset = r.text[r.top].Len()
 		r.top.children = append(r.top.children, e)
 	}
 	r.pos += t.size

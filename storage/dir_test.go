@@ -177,6 +177,24 @@ func TestDirNoticesDamage(t *testing.T) {
 	}
 }
 
+func TestDirListsKeysBelowKeys(t *testing.T) {
+	d := newDir(t, t.TempDir(), storage.DirOptions{})
+	want := []string{"a", "a-b", "a/b", "a/b/c", "a0"}
+	for _, i := range []int{3, 1, 4, 0, 2} {
+		put(t, d, want[i], "content", storage.PutOptions{})
+	}
+	var got []string
+	for info, err := range d.List(t.Context(), "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, info.Key)
+	}
+	if strings.Join(got, " ") != strings.Join(want, " ") {
+		t.Errorf("listed %q, want %q", got, want)
+	}
+}
+
 func TestDirNoticesAMovedVersion(t *testing.T) {
 	root := t.TempDir()
 	d := newDir(t, root, storage.DirOptions{})

@@ -99,7 +99,7 @@ func TestDirMetaForm(t *testing.T) {
 	}
 	for _, change := range [][2]string{
 		{`"format": 1`, `"format": 2`}, {`"format": 1,`, ``}, {"COMPLIANCE", "compliance"}, {"10:00:00Z", "10:00:00.1Z"}, {"rec/qa/x", "../x"}, {`"size": 7`, `"size": -7`},
-		{`"legal_hold"`, `"hold"`}, {"}\n}\n", "}\n}\n{}"}, {`"18a1`, `"8a1`}, {"ed70", "ED70"}, {`"2026-11-23T10:00:00.5Z"`, `null`}, {`"mode": "COMPLIANCE",`, ``},
+		{`"legal_hold"`, `"hold"`}, {"true\n}\n", "true\n}\n{}"}, {`"18a1`, `"8a1`}, {"ed70", "ED70"}, {`"2026-11-23T10:00:00.5Z"`, `null`}, {`"mode": "COMPLIANCE",`, ``},
 	} {
 		bad := strings.Replace(goodMeta, change[0], change[1], 1)
 		if bad == goodMeta {

@@ -25,6 +25,8 @@ const metaSHA256 = "sha256"
 
 // CheckKey says whether key can name an object: segments of A-Z a-z 0-9 . _ - joined by single slashes, none of them empty or
 // beginning with a dot. Such a key is the same on every file system and in every URL. The error wraps ErrInvalid.
+//
+// Do not use one key as the directory of another ("a" and "a/b"): MinIO keeps both but lists only the first.
 func CheckKey(key string) error {
 	if key == "" {
 		return fmt.Errorf("%w: empty key", ErrInvalid)

@@ -101,13 +101,16 @@ type S3StoreConfig struct {
 	// Address of the service without scheme, as s3.fr-par.scw.cloud or minio.example:9000.
 	Endpoint string `yaml:"endpoint" placeholder:"HOST"`
 
-	// Region.
-	Region string `yaml:"region" default:"us-east-1"`
+	// Region; absent: the service is asked.
+	Region string `yaml:"region"`
 
 	// Bucket. It must exist, with versioning and object lock.
 	Bucket string `yaml:"bucket"`
 
-	// Access key; its secret comes from secret_key_file.
+	// Put the bucket into the path instead of the host name, as services without wildcard names need.
+	PathStyle bool `yaml:"path_style"`
+
+	// Access key; its secret comes from secret_key_file. Absent: the usual AWS_ and MINIO_ variables, then ~/.aws/credentials.
 	AccessKey string `yaml:"access_key"`
 
 	// File that holds the secret key, readable by this program only.

@@ -47,6 +47,7 @@ func (m *metrics) watch(r *recorder.Recorder, s *spool.Spool) {
 		}
 		return float64(len(ids))
 	})
+	gauge("greffier_spool_sync_errors", "Times at which the spool could not be synced to its disk.", func() float64 { return float64(s.Stats().SyncErrors) })
 	gauge("greffier_spool_free_bytes", "Free space on the spool's disk.", func() float64 {
 		n, err := s.Free()
 		if err != nil {
@@ -60,7 +61,9 @@ func (m *metrics) observe(o recorder.Observation) {
 	m.events.WithLabelValues(o.Event, o.Class, o.Outcome).Inc()
 }
 
-func (m *metrics) refused(status int) { m.refusals.WithLabelValues(strconv.Itoa(status)).Inc() }
+func (m *metrics) refused(status, count int) {
+	m.refusals.WithLabelValues(strconv.Itoa(status)).Add(float64(count))
+}
 
 func (m *metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})

@@ -122,7 +122,7 @@ func openStore(c Config) (storage.Store, error) {
 		if dir == "" {
 			dir = filepath.Join(c.DataDir, storeDir)
 		}
-		return storage.NewDir(dir)
+		return storage.NewDir(dir, storage.DirOptions{})
 	}
 	s := c.Store.S3
 	secretKey := ""
@@ -134,7 +134,8 @@ func openStore(c Config) (storage.Store, error) {
 		secretKey = strings.TrimSpace(string(b))
 	}
 	return storage.NewS3(storage.S3Config{
-		Endpoint: s.Endpoint, Region: s.Region, Bucket: s.Bucket, AccessKey: s.AccessKey, SecretKey: secretKey, CAFile: s.CAFile, Insecure: s.Insecure,
+		Endpoint: s.Endpoint, Region: s.Region, Bucket: s.Bucket, PathStyle: s.PathStyle,
+		AccessKey: s.AccessKey, SecretKey: storage.Secret(secretKey), CAFile: s.CAFile, Insecure: s.Insecure,
 	})
 }
 

@@ -20,7 +20,6 @@ import (
 	"github.com/greffier/greffier/catalog"
 	"github.com/greffier/greffier/media"
 	"github.com/greffier/greffier/recorder"
-	"github.com/greffier/greffier/siprec"
 	"github.com/greffier/greffier/siprec/srs"
 	"github.com/greffier/greffier/storage/spool"
 )
@@ -165,8 +164,8 @@ func (m *Main) witnessPolicy(ctx context.Context) error {
 
 // refused audits and counts a request that was not accepted.
 func (m *Main) refused(r srs.Refused) {
-	m.metrics.refused(r.Status)
-	err := m.recorder.Refused(context.Background(), r.Source, r.SRC, r.Method, r.Status, r.Reason)
+	m.metrics.refused(r.Status, r.Count)
+	err := m.recorder.Refused(context.Background(), recorder.Refusal{Source: r.Source.Addr(), SRC: r.SRC, Method: r.Method, Status: r.Status, Reason: r.Reason, Count: r.Count})
 	if err != nil {
 		m.log.Error("audit", zap.Error(err))
 	}
@@ -223,7 +222,6 @@ func (m *Main) serve(ctx context.Context, listener net.Listener) error {
 	}
 	cancel()
 	err := m.sip.Close()
-	m.recorder.EndAll(siprec.EndDrained)
 	shutdown, cancel := context.WithTimeout(context.WithoutCancel(ctx), httpDrain)
 	defer cancel()
 	err = errors.Join(err, m.http.Shutdown(shutdown))

@@ -154,7 +154,13 @@ func (c *Client) write(ctx context.Context, to netip.AddrPort, msg []byte) error
 	if c.cfg.Trace != nil {
 		c.cfg.Trace(true, to, msg)
 	}
-	return c.wire.send(ctx, to, msg)
+	err := c.wire.send(ctx, to, msg)
+	select {
+	case <-c.done:
+		return ErrClosed // whatever the closed socket says
+	default:
+		return err
+	}
 }
 
 // receive is called by the wire's reader for every message.

@@ -60,10 +60,10 @@ func TestLoadThatIsCalledOffHangsUp(t *testing.T) {
 	c := dial(t, u, siprectest.Config{})
 	ctx, cancel := context.WithCancel(limited(t))
 	go func() {
+		defer cancel()
 		for range 5 {
-			u.wait("ACK")
+			u.next("ACK")
 		}
-		cancel()
 	}()
 	r := c.Load(ctx, siprectest.LoadSpec{Calls: 5, Duration: time.Hour})
 	if r.Answered != 5 || r.Completed != 0 {

@@ -26,7 +26,6 @@ type request struct {
 	method, uri string
 	h           textproto.MIMEHeader
 	body        string
-	raw         string
 	back        func(string)
 }
 
@@ -273,16 +272,25 @@ func (u *uas) receiver(offered int) *receiver {
 // wait gives the next request or response that is seen whose first word is the method.
 func (u *uas) wait(method string) request {
 	u.t.Helper()
+	r, ok := u.next(method)
+	if !ok {
+		u.t.Fatalf("uas: no %s came", method)
+	}
+	return r
+}
+
+// next is wait for goroutines other than the test's.
+func (u *uas) next(method string) (request, bool) {
 	timeout := time.NewTimer(patience)
 	defer timeout.Stop()
 	for {
 		select {
 		case r := <-u.seen:
 			if r.method == method {
-				return r
+				return r, true
 			}
 		case <-timeout.C:
-			u.t.Fatalf("uas: no %s came", method)
+			return request{}, false
 		}
 	}
 }

@@ -90,11 +90,11 @@ func (d *dialog) take(ctx context.Context) error {
 
 func (d *dialog) release() { d.turn <- struct{}{} }
 
-// enter takes the turn for a request with the sequence number n. A request that skips numbers first waits a moment for the
-// ones between.
-func (d *dialog) enter(ctx context.Context, n uint32) error {
-	reorder := time.NewTimer(reorderWait)
-	defer reorder.Stop()
+// enter takes the turn for a request with the sequence number n. A request that skips numbers first waits, as long as
+// reorder says, for the ones between.
+func (d *dialog) enter(ctx context.Context, n uint32, reorder time.Duration) error {
+	missing := time.NewTimer(reorder)
+	defer missing.Stop()
 	patient := true
 	for {
 		if err := d.take(ctx); err != nil {
@@ -115,7 +115,7 @@ func (d *dialog) enter(ctx context.Context, n uint32) error {
 			select {
 			case <-progress:
 			case <-d.ended:
-			case <-reorder.C:
+			case <-missing.C:
 				patient = false
 			}
 			continue

@@ -1,11 +1,19 @@
 package srs
 
-import "time"
+import (
+	"net/netip"
+	"time"
+
+	"github.com/emiago/sipgo/sip"
+)
 
 // Shorten replaces a server's times before Serve.
 func (s *Server) Shorten(t1, t2, pending time.Duration) {
 	s.timing.t1, s.timing.t2, s.timing.pending = t1, t2, pending
 }
+
+// Await replaces how long a request waits for the one before it, before Serve.
+func (s *Server) Await(reorder time.Duration) { s.timing.reorder, s.timing.pending = reorder, reorder }
 
 // Sweep looks at the session timers now.
 func (s *Server) Sweep() { s.sweep() }
@@ -24,7 +32,6 @@ func (s *Server) Connections() int {
 }
 
 var (
-	NewParser     = newParser
 	RepairContact = repairContact
 	Quoted        = quoted
 )
@@ -41,3 +48,75 @@ func (s *Server) Refreshing() bool {
 	}
 	return false
 }
+
+var (
+	SplitList   = splitList
+	NewSchedule = newSchedule
+)
+
+// Examine does everything with a datagram that is done before the Recorder hears of it, without a socket.
+func Examine(data []byte) {
+	p := newParser()
+	m := newDoorman(p, time.Now, func(Refused) {})
+	m.answer(data, netip.MustParseAddrPort("192.0.2.1:5060"))
+	msg, err := p.ParseSIP(data)
+	req, ok := msg.(*sip.Request)
+	if err != nil || !ok {
+		return
+	}
+	if _, err := sip.ServerTxKeyMake(req); err != nil {
+		return
+	}
+	in := &inbound{req: req, src: &Source{}, tag: "ours", place: place{transport: "udp"}}
+	if validate(req) != nil {
+		return
+	}
+	_ = in.response(200, "OK", []byte("v=0"), readTimer(req).answer(true).headers()...).String()
+	if validateExtensions(req) != nil || validateInvite(req) != nil {
+		return
+	}
+	d := newDialog(dialogID(req), in, 1)
+	d.place = place{transport: "tcp", contact: netip.MustParseAddrPort("192.0.2.1:5060")}
+	keptHeaders(req, []string{"Via", "X-Any"})
+	_, _ = readBody(in)
+}
+
+// Judge feeds a sequence and tells for each number whether it is taken, too early or stale.
+func Judge(last uint32, numbers ...uint32) (out []string) {
+	s := sequence{last}
+	for _, n := range numbers {
+		switch s.judge(n) {
+		case stale:
+			out = append(out, "stale")
+			continue
+		case ahead:
+			out = append(out, "ahead")
+		default:
+			out = append(out, "next")
+		}
+		s.accept(n)
+	}
+	return out
+}
+
+// AnswerTimer decides about a session timer: the Session-Expires of the 2xx and whether it has Require: timer.
+func AnswerTimer(interval time.Duration, by string, supported, weCan bool) (string, bool) {
+	a := timerOffer{interval: interval, refresher: refresher(by), supported: supported}.answer(weCan)
+	hs := a.headers()
+	if len(hs) == 0 {
+		return "", false
+	}
+	return hs[0].Value(), a.require
+}
+
+// TakeTokens asks a bucket of two tokens, one more each second, at these times.
+func TakeTokens(at ...time.Duration) (out []bool) {
+	b := bucket{rate: 1, size: 2, tokens: 2}
+	for _, d := range at {
+		out = append(out, b.take(time.Unix(1000, 0).Add(d)))
+	}
+	return out
+}
+
+// Next is next.
+func (s *schedule) Next() (time.Duration, bool) { return s.next() }

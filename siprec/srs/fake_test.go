@@ -28,6 +28,8 @@ type fakeRecorder struct {
 	state map[siprec.DialogID]string
 	busy  map[siprec.DialogID]bool
 
+	reorder time.Duration // 0: the server's own
+
 	begins  chan siprec.Invitation
 	updates chan siprec.Change
 	ends    chan ending
@@ -183,6 +185,9 @@ func startShort(t *testing.T, rec *fakeRecorder, t1 time.Duration, setup ...func
 	}
 	if t1 > 0 {
 		r.server.Shorten(t1, 8*t1, 200*time.Millisecond)
+	}
+	if rec.reorder > 0 {
+		r.server.Await(rec.reorder)
 	}
 	if err := r.server.Listen(t.Context()); err != nil {
 		t.Fatal(err)

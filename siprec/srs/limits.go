@@ -57,7 +57,7 @@ const (
 
 	// reorderWait is how long a request whose CSeq skips numbers waits for the missing one: UDP and sipgo's goroutine per
 	// message both change the order of what was sent back to back.
-	reorderWait = 100 * time.Millisecond
+	reorderWait = 250 * time.Millisecond
 
 	// beginTimeout bounds what a Recorder may take to accept a session: less than the client's Timer B (32 s).
 	beginTimeout = 20 * time.Second

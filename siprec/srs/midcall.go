@@ -22,7 +22,7 @@ func (s *Server) within(ctx context.Context, in *inbound) *dialog {
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.timing.pending)
 	defer cancel()
-	switch err := d.enter(ctx, in.req.CSeq().SeqNo); {
+	switch err := d.enter(ctx, in.req.CSeq().SeqNo, s.timing.reorder); {
 	case err == nil:
 		d.heardFrom(in.from)
 		return d
@@ -220,10 +220,10 @@ func (s *Server) onBye(ctx context.Context, in *inbound) {
 	}
 	wait, cancel := context.WithTimeout(ctx, s.timing.pending)
 	defer cancel()
-	err := d.enter(wait, in.req.CSeq().SeqNo)
+	err := d.enter(wait, in.req.CSeq().SeqNo, s.timing.reorder)
 	if errors.Is(err, errPending) { // the client must not wait for a slow Recorder; the session ends when that is done
 		s.respond(in, 200, "OK", nil)
-		err = d.enter(ctx, in.req.CSeq().SeqNo)
+		err = d.enter(ctx, in.req.CSeq().SeqNo, s.timing.reorder)
 	}
 	switch {
 	case errors.Is(err, errEnded):

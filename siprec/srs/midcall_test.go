@@ -214,6 +214,7 @@ func TestSequenceNumbers(t *testing.T) {
 // TestReorderedRequests sends a BYE before the re-INVITE that precedes it, as UDP may.
 func TestReorderedRequests(t *testing.T) {
 	rec := newFake(t)
+	rec.reorder = patience
 	r := start(t, rec)
 	c := r.dial("udp").caller()
 	c.open(multipartType, both("sendonly"))
@@ -260,6 +261,7 @@ func TestOverlappingRequests(t *testing.T) {
 func TestSerialisedRequests(t *testing.T) {
 	each(t, func(t *testing.T, network string) {
 		rec := newFake(t)
+		rec.reorder = patience
 		r := start(t, rec)
 		c := r.dial(network).caller()
 		c.open(multipartType, both("sendonly"))

@@ -39,6 +39,7 @@ func TestRefusedInvites(t *testing.T) {
 		"body of another kind":   {"text/plain", "hello", nil, 415, "Accept", "application/sdp, application/rs-metadata, application/rs-metadata+xml, multipart/mixed"},
 		"broken multipart":       {"multipart/mixed", "hello", nil, 400, "", ""},
 		"broken description":     {"application/sdp", "m=\r\n", nil, 400, "", ""},
+		"no media":               {"application/sdp", "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nt=0 0\r\n", nil, 488, "", ""},
 		"no body":                {"", "", nil, 488, "Warning", ""},
 		"metadata only":          {metadataType, metadata("alice"), nil, 488, "", ""},
 		"unknown dialog":         {multipartType, body, []string{"To: <sip:a@b>;tag=gone"}, 481, "", ""},
@@ -329,7 +330,7 @@ func TestNothingPrivateIsLogged(t *testing.T) {
 	r := start(t, rec)
 	c := r.dial("tcp").caller()
 	c.open(multipartType, both("sendonly"), `From: "Alice Liddell" <sip:+33612345678@example.com>;tag=`+c.tag)
-	c.expect(c.ask("INVITE", "application/sdp", "v=0 Alice Liddell", `From: "Alice Liddell" <sip:+33612345678@example.com>;tag=`+c.tag), 400)
+	c.expect(c.ask("INVITE", "application/sdp", "v=0 Alice Liddell", `From: "Alice Liddell" <sip:+33612345678@example.com>;tag=`+c.tag), 488)
 	c.ack("", "")
 	c.send("+33612345678 Alice Liddell is not SIP\r\n\r\n")
 	for {

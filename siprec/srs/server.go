@@ -80,6 +80,7 @@ type Server struct {
 type timing struct {
 	t1, t2  time.Duration
 	pending time.Duration
+	reorder time.Duration
 	sweep   time.Duration
 }
 
@@ -116,7 +117,7 @@ func New(cfg Config, r Recorder) (*Server, error) {
 	s := &Server{
 		cfg: cfg, log: cfg.Log, now: cfg.Clock, recorder: r, sources: sources, endpoints: endpoints,
 		dialogs:  newDialogTable(cfg.MaxDialogs),
-		timing:   timing{t1: timerT1, t2: timerT2, pending: pendingWait, sweep: sweepInterval},
+		timing:   timing{t1: timerT1, t2: timerT2, pending: pendingWait, reorder: reorderWait, sweep: sweepInterval},
 		halfOpen: make(chan struct{}, maxHalfOpen),
 		stopping: make(chan struct{}),
 		stopped:  make(chan struct{}),
@@ -170,6 +171,11 @@ func (s *Server) Listen(ctx context.Context) error {
 	defer s.mu.Unlock()
 	if s.bound {
 		return nil
+	}
+	select {
+	case <-s.stopping:
+		return errors.New("listen: the server is closed")
+	default:
 	}
 	for _, e := range s.endpoints {
 		if err := e.bind(ctx, s); err != nil {
@@ -263,19 +269,10 @@ func (s *Server) Close() error {
 }
 
 func (s *Server) shutdown() error {
-	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-	defer cancel()
-	var byes sync.WaitGroup
-	for _, d := range s.dialogs.all() {
-		byes.Go(func() {
-			if err := s.hangup(ctx, d, siprec.EndDrained, "the recording server is stopping"); err != nil {
-				s.log.Warn("BYE not answered", zap.String("call_id", d.id.CallID), zap.Error(err))
-			}
-		})
-	}
-	byes.Wait()
+	s.hangupAll()
 	s.cancel()
 	err := s.gate.close(handlerTimeout)
+	s.hangupAll() // those whose INVITE was just being accepted
 
 	s.mu.Lock()
 	for _, e := range s.endpoints {
@@ -288,4 +285,18 @@ func (s *Server) shutdown() error {
 	s.serving.Wait()
 	s.strangers.finish()
 	return err
+}
+
+func (s *Server) hangupAll() {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	var byes sync.WaitGroup
+	for _, d := range s.dialogs.all() {
+		byes.Go(func() {
+			if err := s.hangup(ctx, d, siprec.EndDrained, "the recording server is stopping"); err != nil {
+				s.log.Warn("BYE not answered", zap.String("call_id", d.id.CallID), zap.Error(err))
+			}
+		})
+	}
+	byes.Wait()
 }

@@ -3,6 +3,7 @@ package spool_test
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/greffier/greffier/storage/spool"
 )
@@ -43,5 +44,25 @@ func BenchmarkRead(b *testing.B) {
 				b.Fatal(err)
 			}
 		}
+	}
+}
+
+// BenchmarkSyncAll is one pass over 400 recordings of which each has grown by 16 KB, the audio of a second.
+func BenchmarkSyncAll(b *testing.B) {
+	s := open(b, b.TempDir(), spool.Options{SyncInterval: time.Hour})
+	var ws []*spool.Writer
+	for i := range 400 {
+		ws = append(ws, create(b, s, fmt.Sprint("r", i)))
+	}
+	payload := make([]byte, 16000)
+	for b.Loop() {
+		b.StopTimer()
+		for _, w := range ws {
+			if err := w.Append(1, payload); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.StartTimer()
+		s.SyncAll()
 	}
 }

@@ -30,3 +30,6 @@ func (o Options) WithFaults(wrap func(File) File) Options {
 func BytesReader(id string, key [32]byte, b []byte) *Reader {
 	return &Reader{id: id, key: key, src: bytes.NewReader(b), size: int64(len(b))}
 }
+
+// SyncAll does what happens at every SyncInterval.
+func (s *Spool) SyncAll() { s.syncAll() }

@@ -262,3 +262,12 @@ func (s *Spool) Remove(id string) error {
 	}
 	return nil
 }
+
+// Holds says whether the spool in dir holds the recording. It takes no lock: any process may ask.
+func Holds(dir, id string) bool {
+	if checkName(id) != nil {
+		return false
+	}
+	_, err := os.Stat(filepath.Join(dir, recordingsDir, id))
+	return err == nil
+}

@@ -21,7 +21,7 @@ import (
 
 // A Fake is a store in memory. It keeps the contract of storage.Store, and fails the test itself when its user asks for what a
 // correct program never asks for: to replace the content of a key, to delete under a lock, to shorten a lock, to read what it has
-// deleted, to use an object after closing it, or to pass what cannot be a key. Faults, in an order set by Script, make calls fail
+// deleted, to use an object after closing it, to put one key below another, or to pass what cannot be a key. Faults, in an order set by Script, make calls fail
 // without having been done, or after having been done, or take their time.
 type Fake struct {
 	t        testing.TB
@@ -201,6 +201,11 @@ func (f *Fake) put(key string, data []byte, o storage.PutOptions) (storage.Ref, 
 			return v.info.Ref, f.setRetention(v, r)
 		}
 		return v.info.Ref, nil
+	}
+	for other := range f.versions {
+		if strings.HasPrefix(other, key+"/") || strings.HasPrefix(key, other+"/") {
+			_ = f.broken(storage.ErrInvalid, "%s and %s: a service may not list one of them", key, other)
+		}
 	}
 	f.serial++
 	v := &fakeVersion{data: data, info: storage.Info{

@@ -96,6 +96,10 @@ func TestFakeReportsBrokenPromises(t *testing.T) {
 			_, _ = o.ReadAt(make([]byte, 1), 0)
 		}, 1},
 		{"bad key", func(f *storagetest.Fake) { _, _ = put(f, "../k", "x", storage.Retention{}) }, 1},
+		{"key below a key", func(f *storagetest.Fake) {
+			_, _ = put(f, "k", "x", storage.Retention{})
+			_, _ = put(f, "k/x", "x", storage.Retention{})
+		}, 1},
 		{"no version", func(f *storagetest.Fake) { _ = f.Delete(ctx, storage.Ref{Key: "k"}) }, 1},
 		{"wrong hash", func(f *storagetest.Fake) {
 			_, _ = f.Put(ctx, "k", strings.NewReader("x"), 1, storage.PutOptions{SHA256: strings.Repeat("0", 64)})

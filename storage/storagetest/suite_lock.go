@@ -122,7 +122,7 @@ func (s *suite) badRetention() {
 
 func (s *suite) deleteWhenUnlocked() {
 	ref := s.put("dir/key", "content", storage.PutOptions{})
-	below := s.put("dir/key/below", "below", storage.PutOptions{})
+	below := s.put("dir/key-2", "below", storage.PutOptions{})
 	s.must(s.store.Delete(s.ctx, ref))
 	s.must(s.store.Delete(s.ctx, ref)) // again
 	if got := s.listed(""); len(got) != 1 || got[0].Ref != below {

@@ -101,7 +101,7 @@ func (s *suite) missing() {
 func (s *suite) list() {
 	want := make(map[string]storage.Info)
 	var keys []string
-	for _, key := range []string{"rec/b/1", "rec/a/1", "rec/a-b", "rec/a", "rec/a/2/x", "rec/ab", "rec", "selftest/1", "rec/a.b"} {
+	for _, key := range []string{"rec/b/1", "rec/a/1", "rec/a-b", "rec/a/2/x", "rec/ab", "rec/a0", "rec.d", "selftest/1", "rec/a.b"} {
 		o := storage.PutOptions{Metadata: map[string]string{"id": "1"}, ContentType: "text/plain"}
 		if strings.HasSuffix(key, "1") {
 			o.Retention = s.until(storage.Governance, realLock)

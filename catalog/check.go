@@ -1,0 +1,103 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Check reads the whole file and tells what is wrong with it: pages and indexes, references, rows that cannot be read, and
+// recordings that a search would miss. What it finds is repaired by deleting the file and rebuilding the catalog from the store.
+func (c *Catalog) Check(ctx context.Context) error {
+	var errs []error
+	for _, pragma := range []string{"integrity_check", "foreign_key_check"} {
+		found, err := c.pragma(ctx, pragma)
+		if err != nil {
+			return fmt.Errorf("check catalog: %w", err)
+		}
+		for _, text := range found {
+			errs = append(errs, fmt.Errorf("%s: %s", pragma, text))
+		}
+	}
+	for r, err := range c.All(ctx) {
+		if err != nil {
+			errs = append(errs, err)
+			break
+		}
+		if err := r.validate(); err != nil {
+			errs = append(errs, err)
+		}
+		if err := c.checkSearch(ctx, r); err != nil {
+			errs = append(errs, fmt.Errorf("recording %s: %w", r.ID, err))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("check catalog: %w", err)
+	}
+	return nil
+}
+
+// pragma runs a check of SQLite and gives what it found, "ok" left out.
+func (c *Catalog) pragma(ctx context.Context, name string) ([]string, error) {
+	rows, err := c.read.QueryContext(ctx, "PRAGMA "+name)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	columns, err := rows.Columns()
+	if err != nil {
+		return nil, err
+	}
+	var found []string
+	for rows.Next() {
+		values := make([]any, len(columns))
+		for i := range values {
+			values[i] = new(any)
+		}
+		if err := rows.Scan(values...); err != nil {
+			return nil, err
+		}
+		var text string
+		for _, v := range values {
+			text += fmt.Sprint(*v.(*any)) + " "
+		}
+		if text != "ok " {
+			found = append(found, text)
+		}
+	}
+	return found, rows.Err()
+}
+
+// checkSearch compares the rows that searches use with the recording.
+func (c *Catalog) checkSearch(ctx context.Context, r Recording) error {
+	want := make([]string, 0, len(r.Participants)+len(r.CallIDs))
+	for _, p := range r.Participants {
+		want = append(want, fold(p.AOR+"\n"+p.Name)+"\n"+numberKey(p.Number))
+	}
+	want = append(want, r.CallIDs...)
+	rows, err := c.read.QueryContext(ctx, `SELECT 1 AS kind, position, search || CHAR(10) || number AS text FROM participants WHERE recording_id = ?
+		UNION ALL SELECT 2, position, call_id FROM call_ids WHERE recording_id = ? ORDER BY kind, position`, r.ID, r.ID)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	n := 0
+	for rows.Next() {
+		var kind, position int
+		var text string
+		if err := rows.Scan(&kind, &position, &text); err != nil {
+			return err
+		}
+		if n >= len(want) || want[n] != text {
+			return fmt.Errorf("search rows differ from the recording at %q", text)
+		}
+		n++
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	if n != len(want) {
+		return fmt.Errorf("%d search rows are missing", len(want)-n)
+	}
+	return nil
+}

@@ -1,0 +1,18 @@
+// Package catalog is the index of recordings: what a call was, who took part, what was decided about it, and where its objects
+// are. It is kept in one SQLite file that several processes may open at once, the command line beside the server.
+//
+// The catalog is not the truth: the pair of objects in the store is, and the catalog can be rebuilt from it by putting each
+// recording again. What is put in any order is listed in the same order, with the same content.
+//
+// # Calls that were not recorded
+//
+// Of a call that was not recorded the catalog holds the decision and nothing that names anybody, unless its class says
+// otherwise. What identifies people and calls is then put as keyed hashes, each beginning with [HashPrefix]: aor, number,
+// call ids and the call's key. The caller makes them; the catalog keeps them as they are, and finds them by the whole hash
+// only. Names are left empty.
+//
+// # The file
+//
+// SQLite in WAL mode, every commit durable. Times are integers: milliseconds since 1970 in UTC, 0 where there is none. The
+// tables participants and call_ids exist for searching; the lists themselves are JSON in the table recordings.
+package catalog

@@ -1,0 +1,198 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"strings"
+	"time"
+
+	"github.com/greffier/greffier/siprec"
+)
+
+// A Query says which recordings are wanted. Every field that is set narrows it; the zero Query wants all.
+type Query struct {
+	From  time.Time // started then or later
+	To    time.Time // started before
+	Party string    // part of an address of record or of a name, without regard to case
+	// Number finds international numbers that begin like it ("+3361", "003361"), or, when it has no international prefix, numbers that end
+	// like it, leading zeros left aside ("0611223344" finds +33611223344, "1001" the extension). A hash finds itself.
+	Number string
+	CallID string // one identifier of the call, whole
+	SRC    string
+	Class  string
+	Rule   string
+	State  State
+
+	Limit int    // at most so many; 0: all
+	After string // id of the last recording of the page before; ErrNotFound when it is gone
+}
+
+// Get gives the recording with the id, or ErrNotFound.
+func (c *Catalog) Get(ctx context.Context, id string) (Recording, error) {
+	rows, err := c.recordings(ctx, "WHERE id = ?", id)
+	if err == nil && len(rows) == 0 {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return Recording{}, fmt.Errorf("get recording %s: %w", id, err)
+	}
+	return rows[0], nil
+}
+
+// List gives the recordings that the query wants, the newest first, and by id where they started at the same instant.
+func (c *Catalog) List(ctx context.Context, q Query) ([]Recording, error) {
+	where, args, err := q.where()
+	if err != nil {
+		return nil, fmt.Errorf("list recordings: %w", err)
+	}
+	if q.After != "" {
+		var at int64
+		err := c.read.QueryRowContext(ctx, "SELECT started_at FROM recordings WHERE id = ?", q.After).Scan(&at)
+		if errors.Is(err, sql.ErrNoRows) {
+			err = ErrNotFound
+		}
+		if err != nil {
+			return nil, fmt.Errorf("list recordings after %s: %w", q.After, err)
+		}
+		where += " AND (started_at < ? OR started_at = ? AND id > ?)"
+		args = append(args, at, at, q.After)
+	}
+	tail := where + " ORDER BY started_at DESC, id"
+	if q.Limit > 0 {
+		tail += " LIMIT ?"
+		args = append(args, q.Limit)
+	}
+	list, err := c.recordings(ctx, tail, args...)
+	if err != nil {
+		return nil, fmt.Errorf("list recordings: %w", err)
+	}
+	return list, nil
+}
+
+// Count tells how many recordings the query wants, whatever its limit and page.
+func (c *Catalog) Count(ctx context.Context, q Query) (int, error) {
+	where, args, err := q.where()
+	if err != nil {
+		return 0, fmt.Errorf("count recordings: %w", err)
+	}
+	var n int
+	if err := c.read.QueryRowContext(ctx, "SELECT COUNT(*) FROM recordings "+where, args...).Scan(&n); err != nil {
+		return 0, fmt.Errorf("count recordings: %w", err)
+	}
+	return n, nil
+}
+
+// allPage is how many recordings All reads at once.
+const allPage = 500
+
+// All goes through every recording by id. Recordings that are put meanwhile may or may not be among them. An error ends it.
+func (c *Catalog) All(ctx context.Context) iter.Seq2[Recording, error] {
+	return func(yield func(Recording, error) bool) {
+		last := ""
+		for {
+			page, err := c.recordings(ctx, "WHERE id > ? ORDER BY id LIMIT ?", last, allPage)
+			if err != nil {
+				yield(Recording{}, fmt.Errorf("read recordings: %w", err))
+				return
+			}
+			for _, r := range page {
+				if !yield(r, nil) {
+					return
+				}
+				last = r.ID
+			}
+			if len(page) < allPage {
+				return
+			}
+		}
+	}
+}
+
+// where gives the query's condition with its arguments.
+func (q Query) where() (string, []any, error) {
+	conditions := []string{"1 = 1"}
+	var args []any
+	and := func(condition string, arg any) {
+		conditions = append(conditions, condition)
+		args = append(args, arg)
+	}
+	if !q.From.IsZero() {
+		and("started_at >= ?", q.From.UnixMilli())
+	}
+	if !q.To.IsZero() {
+		and("started_at < ?", q.To.UnixMilli())
+	}
+	for _, exact := range []struct{ column, value string }{{"src", q.SRC}, {"class", q.Class}, {"rule", q.Rule}, {"state", string(q.State)}} {
+		if exact.value != "" {
+			and(exact.column+" = ?", exact.value)
+		}
+	}
+	if q.Party != "" {
+		and("EXISTS (SELECT 1 FROM participants p WHERE p.recording_id = recordings.id AND p.search LIKE ? ESCAPE '!')", "%"+escape(fold(q.Party))+"%")
+	}
+	if q.Number != "" {
+		if numberKey(q.Number) == "" {
+			return "", nil, fmt.Errorf("number %q has no digits", q.Number)
+		}
+		and("EXISTS (SELECT 1 FROM participants p WHERE p.recording_id = recordings.id AND p.number LIKE ? ESCAPE '!')", numberPattern(q.Number))
+	}
+	if q.CallID != "" {
+		and("EXISTS (SELECT 1 FROM call_ids i WHERE i.recording_id = recordings.id AND i.call_id = ?)", q.CallID)
+	}
+	return "WHERE " + strings.Join(conditions, " AND "), args, nil
+}
+
+// recordings reads the rows that the rest of a SELECT asks for.
+func (c *Catalog) recordings(ctx context.Context, tail string, args ...any) ([]Recording, error) {
+	rows, err := c.read.QueryContext(ctx, "SELECT "+columns+" FROM recordings "+tail, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var list []Recording
+	for rows.Next() {
+		r, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, r)
+	}
+	return list, rows.Err()
+}
+
+func scan(rows *sql.Rows) (Recording, error) {
+	var r Recording
+	var state, channels, participants, callIDs, audio, sidecar, endCause, warnings string
+	var started, ended, duration, locked, quarantine, retain, gaps, pauses int64
+	err := rows.Scan(&r.ID, &state, &r.Class, &r.Rule, &r.Reason, &r.Detail, &r.PolicyDigest, &r.SRC, &r.Tenant, &r.CallKeyHash,
+		&started, &ended, &duration, &channels, &participants, &callIDs, &audio, &sidecar,
+		&r.LockMode, &locked, &quarantine, &retain, &r.Gaps.Count, &gaps, &r.Pauses.Count, &pauses, &endCause, &warnings)
+	if err != nil {
+		return Recording{}, err
+	}
+	r.State, r.EndCause = State(state), siprec.EndCause(endCause)
+	r.StartedAt, r.EndedAt = fromMillis(started), fromMillis(ended)
+	r.LockedUntil, r.QuarantineUntil, r.RetainUntil = fromMillis(locked), fromMillis(quarantine), fromMillis(retain)
+	r.Duration = time.Duration(duration) * time.Millisecond
+	r.Gaps.Total, r.Pauses.Total = time.Duration(gaps)*time.Millisecond, time.Duration(pauses)*time.Millisecond
+	r.Channels, err = parseChannels(channels)
+	err = errors.Join(err,
+		decode(participants, &r.Participants), decode(callIDs, &r.CallIDs), decode(audio, &r.Audio),
+		decode(sidecar, &r.Sidecar), decode(warnings, &r.Warnings))
+	if err != nil {
+		return Recording{}, fmt.Errorf("recording %s: %w", r.ID, err)
+	}
+	return r, nil
+}
+
+// decode reads a column of JSON text. An empty list becomes nil.
+func decode(text string, into any) error {
+	if text == "[]" {
+		return nil
+	}
+	return json.Unmarshal([]byte(text), into)
+}

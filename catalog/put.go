@@ -1,0 +1,112 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// columns are those of a recording, in the order of its values.
+const columns = `id, state, class, rule, reason, detail, policy_digest, src, tenant, call_key_hash,
+	started_at, ended_at, duration_ms, channels, participants, call_ids, audio, sidecar,
+	lock_mode, locked_until, quarantine_until, retain_until, gaps, gaps_ms, pauses, pauses_ms, end_cause, warnings`
+
+func (r *Recording) values() []any {
+	return []any{
+		r.ID, string(r.State), r.Class, r.Rule, r.Reason, r.Detail, r.PolicyDigest, r.SRC, r.Tenant, r.CallKeyHash,
+		millis(r.StartedAt), millis(r.EndedAt), r.Duration.Milliseconds(),
+		encode(channelsJSON(r.Channels)), encode(notNil(r.Participants)), encode(notNil(r.CallIDs)), encode(r.Audio), encode(r.Sidecar),
+		r.LockMode, millis(r.LockedUntil), millis(r.QuarantineUntil), millis(r.RetainUntil),
+		r.Gaps.Count, r.Gaps.Total.Milliseconds(), r.Pauses.Count, r.Pauses.Total.Milliseconds(), string(r.EndCause), encode(notNil(r.Warnings)),
+	}
+}
+
+// putRecording inserts a recording, or replaces everything but its created_at.
+var putRecording = func() string {
+	names := strings.Fields(strings.ReplaceAll(columns, ",", " "))
+	sets := make([]string, 0, len(names))
+	for _, n := range names[1:] {
+		sets = append(sets, n+" = excluded."+n)
+	}
+	return "INSERT INTO recordings (" + columns + ", created_at, updated_at) VALUES (" + strings.Repeat("?, ", len(names)) + "?, ?)" +
+		" ON CONFLICT (id) DO UPDATE SET " + strings.Join(sets, ", ") + ", updated_at = excluded.updated_at"
+}()
+
+// Put adds the recording, or replaces the one with its id as a whole. It is durable on return.
+func (c *Catalog) Put(ctx context.Context, r Recording) error {
+	if err := r.validate(); err != nil {
+		return fmt.Errorf("put recording: %w", err)
+	}
+	err := c.inTx(ctx, func(tx *sql.Tx) error {
+		now := c.now().UnixMilli()
+		if _, err := tx.ExecContext(ctx, putRecording, append(r.values(), now, now)...); err != nil {
+			return err
+		}
+		for _, table := range []string{"participants", "call_ids"} {
+			if _, err := tx.ExecContext(ctx, "DELETE FROM "+table+" WHERE recording_id = ?", r.ID); err != nil {
+				return err
+			}
+		}
+		for i, p := range r.Participants {
+			_, err := tx.ExecContext(ctx, "INSERT INTO participants (recording_id, position, search, number) VALUES (?, ?, ?, ?)",
+				r.ID, i, fold(p.AOR+"\n"+p.Name), numberKey(p.Number))
+			if err != nil {
+				return err
+			}
+		}
+		for i, id := range r.CallIDs {
+			if _, err := tx.ExecContext(ctx, "INSERT INTO call_ids (recording_id, position, call_id) VALUES (?, ?, ?)", r.ID, i, id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("put recording %s: %w", r.ID, err)
+	}
+	return nil
+}
+
+// SetState changes the state of a recording, and nothing else. ErrNotFound when there is none.
+func (c *Catalog) SetState(ctx context.Context, id string, s State) error {
+	r := Recording{ID: id, State: s, StartedAt: c.now()}
+	if err := r.validate(); err != nil {
+		return fmt.Errorf("set state: %w", err)
+	}
+	res, err := c.write.ExecContext(ctx, "UPDATE recordings SET state = ?, updated_at = ? WHERE id = ?", string(s), c.now().UnixMilli(), id)
+	return changed(res, err, "set state of recording "+id)
+}
+
+// Delete takes a recording out of the catalog. ErrNotFound when there is none.
+func (c *Catalog) Delete(ctx context.Context, id string) error {
+	res, err := c.write.ExecContext(ctx, "DELETE FROM recordings WHERE id = ?", id)
+	return changed(res, err, "delete recording "+id)
+}
+
+// changed turns a statement that changed no row into ErrNotFound.
+func changed(res sql.Result, err error, what string) error {
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	n, err := res.RowsAffected()
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	if n == 0 {
+		return fmt.Errorf("%s: %w", what, ErrNotFound)
+	}
+	return nil
+}
+
+func (c *Catalog) inTx(ctx context.Context, do func(*sql.Tx) error) error {
+	tx, err := c.write.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if err := do(tx); err != nil {
+		return errors.Join(err, tx.Rollback())
+	}
+	return tx.Commit()
+}
