@@ -72,7 +72,7 @@ func (c *Catalog) pragma(ctx context.Context, name string) ([]string, error) {
 func (c *Catalog) checkSearch(ctx context.Context, r Recording) error {
 	want := make([]string, 0, len(r.Participants)+len(r.CallIDs))
 	for _, p := range r.Participants {
-		want = append(want, fold(p.AOR+"\n"+p.Name)+"\n"+numberKey(p.Number))
+		want = append(want, searchText(p)+"\n"+numberKey(p.Number))
 	}
 	want = append(want, r.CallIDs...)
 	rows, err := c.read.QueryContext(ctx, `SELECT 1 AS kind, position, search || CHAR(10) || number AS text FROM participants WHERE recording_id = ?

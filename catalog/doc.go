@@ -8,8 +8,8 @@
 //
 // Of a call that was not recorded the catalog holds the decision and nothing that names anybody, unless its class says
 // otherwise. What identifies people and calls is then put as keyed hashes, each beginning with [HashPrefix]: aor, number,
-// call ids and the call's key. The caller makes them; the catalog keeps them as they are, and finds them by the whole hash
-// only. Names are left empty.
+// call ids and the call's key. The caller makes them, in lower case; the catalog keeps them as they are, and finds them
+// by the whole hash only. Names are left empty.
 //
 // # The file
 //

@@ -132,13 +132,15 @@ func (q Query) where() (string, []any, error) {
 		}
 	}
 	if q.Party != "" {
-		and("EXISTS (SELECT 1 FROM participants p WHERE p.recording_id = recordings.id AND p.search LIKE ? ESCAPE '!')", "%"+escape(fold(q.Party))+"%")
+		condition, arg := partyCondition(q.Party)
+		and("EXISTS (SELECT 1 FROM participants p WHERE p.recording_id = recordings.id AND "+condition+")", arg)
 	}
 	if q.Number != "" {
 		if numberKey(q.Number) == "" {
 			return "", nil, fmt.Errorf("number %q has no digits", q.Number)
 		}
-		and("EXISTS (SELECT 1 FROM participants p WHERE p.recording_id = recordings.id AND p.number LIKE ? ESCAPE '!')", numberPattern(q.Number))
+		condition, arg := numberCondition(q.Number)
+		and("EXISTS (SELECT 1 FROM participants p WHERE p.recording_id = recordings.id AND "+condition+")", arg)
 	}
 	if q.CallID != "" {
 		and("EXISTS (SELECT 1 FROM call_ids i WHERE i.recording_id = recordings.id AND i.call_id = ?)", q.CallID)

@@ -39,32 +39,33 @@ func (c *Catalog) Put(ctx context.Context, r Recording) error {
 	if err := r.validate(); err != nil {
 		return fmt.Errorf("put recording: %w", err)
 	}
-	err := c.inTx(ctx, func(tx *sql.Tx) error {
-		now := c.now().UnixMilli()
-		if _, err := tx.ExecContext(ctx, putRecording, append(r.values(), now, now)...); err != nil {
-			return err
-		}
-		for _, table := range []string{"participants", "call_ids"} {
-			if _, err := tx.ExecContext(ctx, "DELETE FROM "+table+" WHERE recording_id = ?", r.ID); err != nil {
-				return err
-			}
-		}
-		for i, p := range r.Participants {
-			_, err := tx.ExecContext(ctx, "INSERT INTO participants (recording_id, position, search, number) VALUES (?, ?, ?, ?)",
-				r.ID, i, fold(p.AOR+"\n"+p.Name), numberKey(p.Number))
-			if err != nil {
-				return err
-			}
-		}
-		for i, id := range r.CallIDs {
-			if _, err := tx.ExecContext(ctx, "INSERT INTO call_ids (recording_id, position, call_id) VALUES (?, ?, ?)", r.ID, i, id); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	err := c.inTx(ctx, func(tx *sql.Tx) error { return putIn(ctx, tx, r, c.now().UnixMilli()) })
 	if err != nil {
 		return fmt.Errorf("put recording %s: %w", r.ID, err)
+	}
+	return nil
+}
+
+func putIn(ctx context.Context, tx *sql.Tx, r Recording, now int64) error {
+	if _, err := tx.ExecContext(ctx, putRecording, append(r.values(), now, now)...); err != nil {
+		return err
+	}
+	for _, table := range []string{"participants", "call_ids"} {
+		if _, err := tx.ExecContext(ctx, "DELETE FROM "+table+" WHERE recording_id = ?", r.ID); err != nil {
+			return err
+		}
+	}
+	for i, p := range r.Participants {
+		_, err := tx.ExecContext(ctx, "INSERT INTO participants (recording_id, position, search, number) VALUES (?, ?, ?, ?)",
+			r.ID, i, searchText(p), numberKey(p.Number))
+		if err != nil {
+			return err
+		}
+	}
+	for i, id := range r.CallIDs {
+		if _, err := tx.ExecContext(ctx, "INSERT INTO call_ids (recording_id, position, call_id) VALUES (?, ?, ?)", r.ID, i, id); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -23,9 +23,13 @@ type Archive struct {
 	AuditDir string
 	// SpoolDir is where unfinished recordings wait.
 	SpoolDir string
+	// PseudonymKey is the recorders' key for keyed hashes.
+	PseudonymKey []byte
 	// Clock tells the time; nil means time.Now.
 	Clock func() time.Time
 }
+
+func (a *Archive) words() *words { return &words{a.PseudonymKey} }
 
 // ErrNotPlayable is a recording that exists and has no sound to play: it was not recorded, or its key is gone.
 var ErrNotPlayable = errors.New("nothing to play")
@@ -57,9 +61,9 @@ func (a *Archive) Play(ctx context.Context, id, actor, why, span string) (*Playb
 		return nil, fmt.Errorf("find recording: %w", err)
 	}
 	switch row.State {
-	case catalog.InProgress, catalog.Finishing:
+	case catalog.StateRecording, catalog.StateFinishing:
 		return nil, ErrNotFinished
-	case catalog.Stored, catalog.Locked:
+	case catalog.StateStored, catalog.StateLocked:
 	default:
 		return nil, fmt.Errorf("%w: the recording is %s", ErrNotPlayable, row.State)
 	}
@@ -70,10 +74,10 @@ func (a *Archive) Play(ctx context.Context, id, actor, why, span string) (*Playb
 	if err != nil {
 		return nil, fmt.Errorf("get key: %w", err)
 	}
-	if err := a.witness(ctx, EventPlayed, id, actor, audit.Intended, playedData{Why: why, SHA256: row.AudioSHA256, Range: span}); err != nil {
+	if err := a.witness(ctx, EventPlayed, id, actor, audit.Intended, playedData{Why: why, SHA256: row.Audio.PlainSHA256, Range: span}); err != nil {
 		return nil, err
 	}
-	object, err := a.Store.Open(ctx, storage.Ref{Key: row.AudioKey, VersionID: row.AudioVersion})
+	object, err := a.Store.Open(ctx, storage.Ref{Key: row.Audio.Key, VersionID: row.Audio.Version})
 	if err != nil {
 		return nil, fmt.Errorf("open recording: %w", err)
 	}
@@ -86,7 +90,7 @@ func (a *Archive) Play(ctx context.Context, id, actor, why, span string) (*Playb
 
 // Sidecar opens a recording's sidecar. The caller has witnessed the access, or shows it to nobody.
 func (a *Archive) sidecar(ctx context.Context, row catalog.Recording) (*Sidecar, error) {
-	return a.openSidecarAt(ctx, row.ID, storage.Ref{Key: row.SidecarKey, VersionID: row.SidecarVersion})
+	return a.openSidecarAt(ctx, row.ID, storage.Ref{Key: row.Sidecar.Key, VersionID: row.Sidecar.Version})
 }
 
 func (a *Archive) openSidecarAt(ctx context.Context, id string, ref storage.Ref) (*Sidecar, error) {
@@ -108,7 +112,7 @@ func (a *Archive) Show(ctx context.Context, id, actor string) (catalog.Recording
 	if err != nil {
 		return row, nil, fmt.Errorf("find recording: %w", err)
 	}
-	if row.SidecarKey == "" {
+	if row.Sidecar.Key == "" {
 		return row, nil, nil
 	}
 	if err := a.witness(ctx, EventViewed, id, actor, audit.Intended, nil); err != nil {

@@ -62,7 +62,7 @@ func (r *Recorder) Begin(ctx context.Context, in siprec.Invitation) (siprec.Answ
 	}
 	key := c.metadata.CallKey(in.Dialog.CallID)
 	offered := offeredData{
-		SRC: in.SRC, CallHash: r.Pseudonym(key), Streams: len(in.Offer.Media), Recorded: len(labels), Metadata: in.Metadata != nil,
+		SRC: in.SRC, CallHash: r.words.hash(key), Streams: len(in.Offer.Media), Recorded: len(labels), Metadata: in.Metadata != nil,
 	}
 	if err := r.witness(ctx, EventOffered, c.id, "", offered); err != nil {
 		return siprec.Answer{}, err
@@ -98,11 +98,11 @@ func (r *Recorder) decisionData(c *call, key string, at time.Time) decisionData 
 			Record: c.decision.Record, Class: c.decision.Class, Rule: c.decision.Rule, Reason: string(c.decision.Reason),
 			Detail: c.decision.Detail, PolicyDigest: c.decision.Digest, At: utcMS(at),
 		},
-		SRC: c.src, CallHash: r.Pseudonym(key), PartyHashes: []string{},
+		SRC: c.src, CallHash: r.words.hash(key), PartyHashes: []string{},
 	}
 	for _, p := range c.metadata.Present() {
 		if aor := p.AOR(); aor != "" {
-			d.PartyHashes = append(d.PartyHashes, r.Pseudonym(aor))
+			d.PartyHashes = append(d.PartyHashes, r.words.hash(aor))
 		}
 	}
 	if class, ok := r.cfg.Policy.Class(c.decision.Class); ok {
@@ -160,7 +160,7 @@ func (r *Recorder) open(ctx context.Context, c *call, in siprec.Invitation, key 
 	if err != nil {
 		return answer, fmt.Errorf("open media: %w", err)
 	}
-	if err := r.cfg.Catalog.Put(ctx, r.progress(c, in, key, first)); err != nil {
+	if err := r.cfg.Catalog.Put(ctx, r.words.progress(first, len(c.channel))); err != nil {
 		c.log.Error("catalog", zap.Error(err)) // it is an index: the recording goes on, and a rebuild brings it back
 	}
 	if err := r.witness(ctx, EventStarted, c.id, audit.Done, nil); err != nil {
@@ -357,7 +357,7 @@ func (r *Recorder) End(dialog siprec.DialogID, cause siprec.EndCause, at time.Ti
 	}
 	c.log.Info("ended", zap.String("cause", string(cause)))
 	if c.recording == nil {
-		if err := r.cfg.Catalog.Ended(ctx, c.id, utcMS(at)); err != nil {
+		if err := endRow(ctx, r.cfg.Catalog, c.id, at); err != nil {
 			c.log.Error("catalog", zap.Error(err))
 		}
 		return
@@ -372,7 +372,7 @@ func (r *Recorder) End(dialog siprec.DialogID, cause siprec.EndCause, at time.Ti
 	if err := errors.Join(end.append(c.writer), c.writer.Close()); err != nil {
 		c.log.Error("close spool", zap.Error(err)) // what it holds is finished all the same
 	}
-	if err := r.cfg.Catalog.SetState(ctx, c.id, catalog.Finishing); err != nil {
+	if err := r.cfg.Catalog.SetState(ctx, c.id, catalog.StateFinishing); err != nil {
 		c.log.Error("catalog", zap.Error(err))
 	}
 	r.mu.Lock()

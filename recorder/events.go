@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/greffier/greffier/audit"
+	"github.com/greffier/greffier/catalog"
 )
 
 // Types of the events of a call. docs/formats.md lists them with their data. No event holds a name, a number, an address or
@@ -102,9 +103,12 @@ func (r *Recorder) witness(ctx context.Context, typ, id string, outcome audit.Ou
 	return nil
 }
 
-// Pseudonym is a keyed hash: equal for equal texts, and without the key it says nothing about them.
-func (r *Recorder) Pseudonym(text string) string {
-	mac := hmac.New(sha256.New, r.cfg.PseudonymKey)
+// words turns what may not stand in log and catalog into keyed hashes.
+type words struct{ key []byte }
+
+// hash is equal for equal texts, and without the key it says nothing about them: HMAC-SHA256, cut to 128 bits.
+func (w *words) hash(text string) string {
+	mac := hmac.New(sha256.New, w.key)
 	mac.Write([]byte(text))
-	return hex.EncodeToString(mac.Sum(nil)[:16])
+	return catalog.HashPrefix + hex.EncodeToString(mac.Sum(nil)[:16])
 }

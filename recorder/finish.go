@@ -51,7 +51,7 @@ func (r *Recorder) finish(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	if row.State == catalog.Stored && !row.QuarantineUntil.After(r.cfg.Clock()) {
+	if row.State == catalog.StateStored && !row.QuarantineUntil.After(r.cfg.Clock()) {
 		if err := r.lock(ctx, row); err != nil {
 			return err
 		}
@@ -242,7 +242,7 @@ func (r *Recorder) store(ctx context.Context, side *Sidecar) (catalog.Recording,
 		if objects.Audio, err = r.put(ctx, side.ID, audioName, objects.Audio, meta); err != nil {
 			return nil, err
 		}
-		row = storedRow(side, objects)
+		row = r.words.storedRow(side, objects)
 		return objects, r.cfg.Catalog.Put(ctx, row)
 	})
 	if err == nil {
@@ -284,13 +284,12 @@ func (r *Recorder) put(ctx context.Context, id, name string, ref ObjectRef, meta
 func (r *Recorder) lock(ctx context.Context, row catalog.Recording) error {
 	until := row.RetainUntil
 	objects := objectData{
-		Audio:   ObjectRef{Key: row.AudioKey, VersionID: row.AudioVersion, SHA256: row.AudioSealedSHA256, Size: row.AudioSize},
-		Sidecar: ObjectRef{Key: row.SidecarKey, VersionID: row.SidecarVersion, SHA256: row.SidecarSealedSHA256},
+		Audio:   ObjectRef{Key: row.Audio.Key, VersionID: row.Audio.Version, SHA256: row.Audio.SHA256, Size: row.Audio.Size},
+		Sidecar: ObjectRef{Key: row.Sidecar.Key, VersionID: row.Sidecar.Version, SHA256: row.Sidecar.SHA256, Size: row.Sidecar.Size},
 		Mode:    row.LockMode, Until: until,
 	}
 	if row.LockMode == string(policy.NoLock) {
-		row.State = catalog.Locked
-		return r.cfg.Catalog.Put(ctx, row)
+		return nil // stored is all that it will be
 	}
 	want := storage.Retention{Mode: storage.Mode(row.LockMode), Until: until}
 	return r.do(ctx, EventLocked, row.ID, objects, func() (any, error) {
@@ -307,7 +306,7 @@ func (r *Recorder) lock(ctx context.Context, row catalog.Recording) error {
 				return nil, fmt.Errorf("lock %s: the store says %v, not %v", o.Key, got.Retention, want)
 			}
 		}
-		row.State, row.LockedUntil = catalog.Locked, until
+		row.State, row.LockedUntil = catalog.StateLocked, until
 		r.cfg.Observe(Observation{Event: EventLocked, Class: row.Class, Outcome: string(audit.Done)})
 		return objects, r.cfg.Catalog.Put(ctx, row)
 	})

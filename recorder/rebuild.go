@@ -10,7 +10,6 @@ import (
 
 	"github.com/greffier/greffier/audit"
 	"github.com/greffier/greffier/catalog"
-	"github.com/greffier/greffier/policy"
 	"github.com/greffier/greffier/storage"
 )
 
@@ -87,9 +86,9 @@ func (a *Archive) rowOf(ctx context.Context, id string, p pair) (catalog.Recordi
 	if err != nil {
 		return catalog.Recording{}, err
 	}
-	row := storedRow(side, objectData{Audio: refOf(p.audio), Sidecar: refOf(p.sidecar)})
-	if p.audio.Retention.Mode != "" || side.Class.Lock == policy.NoLock {
-		row.State, row.LockedUntil = catalog.Locked, p.audio.Retention.Until
+	row := a.words().storedRow(side, objectData{Audio: refOf(p.audio), Sidecar: refOf(p.sidecar)})
+	if !p.audio.Retention.IsZero() {
+		row.State, row.LockedUntil = catalog.StateLocked, p.audio.Retention.Until
 	}
 	return row, nil
 }
@@ -121,8 +120,8 @@ func (a *Archive) rebuildUnrecorded(ctx context.Context, rep *RebuildReport) err
 			rep.NotRecorded++
 		case EventEnded:
 			if open[e.Subject] {
-				if err := a.Catalog.Ended(ctx, e.Subject, endOf(e)); err != nil {
-					return fmt.Errorf("index end: %w", err)
+				if err := endRow(ctx, a.Catalog, e.Subject, endOf(e)); err != nil {
+					return err
 				}
 				delete(open, e.Subject)
 			}

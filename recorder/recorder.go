@@ -53,8 +53,9 @@ type Observation struct {
 // A Recorder takes calls and finishes recordings. Its methods may be called from several goroutines; those that concern one
 // dialog must not overlap.
 type Recorder struct {
-	cfg  Config
-	wake chan struct{} // capacity 1: something in the spool is ready to be finished
+	cfg   Config
+	words words
+	wake  chan struct{} // capacity 1: something in the spool is ready to be finished
 
 	mu    sync.Mutex
 	calls map[siprec.DialogID]*call // by dialog: sessions that have not ended
@@ -84,6 +85,7 @@ func New(cfg Config) (*Recorder, error) {
 	cfg.Workers = max(1, cfg.Workers)
 	return &Recorder{
 		cfg:   cfg,
+		words: words{cfg.PseudonymKey},
 		wake:  make(chan struct{}, 1),
 		calls: map[siprec.DialogID]*call{},
 		live:  map[string]bool{},
@@ -165,7 +167,7 @@ type Refusal struct {
 func (r *Recorder) Refused(ctx context.Context, f Refusal) error {
 	d := refusedData{SRC: f.SRC, Method: f.Method, Status: f.Status, Reason: f.Reason, Count: f.Count}
 	if f.Source.IsValid() {
-		d.Source = r.Pseudonym(f.Source.String())
+		d.Source = r.words.hash(f.Source.String())
 	}
 	return r.witness(ctx, EventRefused, "", "", d)
 }

@@ -4,12 +4,10 @@ import (
 	"time"
 
 	"github.com/greffier/greffier/catalog"
+	"github.com/greffier/greffier/media"
 	"github.com/greffier/greffier/policy"
 	"github.com/greffier/greffier/siprec"
 )
-
-// hashPrefix marks a keyed hash where a name or number would stand.
-const hashPrefix = "hash:"
 
 // terms are the instants that a class means for one recording.
 type terms struct {
@@ -32,39 +30,46 @@ func wholeSecond(t time.Time) time.Time {
 }
 
 // storedRow indexes a recording that is in the store. It is made of the sidecar and the objects alone.
-func storedRow(s *Sidecar, o objectData) catalog.Recording {
+func (w *words) storedRow(s *Sidecar, o objectData) catalog.Recording {
 	t := termsOf(s)
 	row := catalog.Recording{
-		ID: s.ID, State: catalog.Stored, Class: s.Class.Name, Rule: s.Decision.Rule, Reason: s.Decision.Reason,
-		Detail: s.Decision.Detail, PolicyDigest: s.Decision.PolicyDigest, SRC: s.Session.SRC,
-		StartedAt: s.Session.StartedAt, EndedAt: s.Session.EndedAt, DurationMS: s.Session.DurationMS,
-		EndCause: string(s.Session.EndCause), Warnings: s.Warnings, Gaps: len(s.Gaps), Pauses: len(s.Pauses),
-		AudioKey: o.Audio.Key, AudioVersion: o.Audio.VersionID, AudioSHA256: s.Audio.SHA256, AudioSealedSHA256: o.Audio.SHA256, AudioSize: o.Audio.Size,
-		SidecarKey: o.Sidecar.Key, SidecarVersion: o.Sidecar.VersionID, SidecarSealedSHA256: o.Sidecar.SHA256,
+		ID: s.ID, State: catalog.StateStored, Class: s.Class.Name, Rule: s.Decision.Rule, Reason: s.Decision.Reason,
+		Detail: s.Decision.Detail, PolicyDigest: s.Decision.PolicyDigest, SRC: s.Session.SRC, CallKeyHash: w.hash(s.Session.CallKey),
+		StartedAt: s.Session.StartedAt, EndedAt: s.Session.EndedAt, Duration: time.Duration(s.Session.DurationMS) * time.Millisecond,
+		EndCause: s.Session.EndCause, Warnings: s.Warnings,
+		Audio: catalog.Object{
+			Key: o.Audio.Key, Version: o.Audio.VersionID, SHA256: o.Audio.SHA256, Size: o.Audio.Size, PlainSHA256: s.Audio.SHA256, PlainSize: s.Audio.Size,
+		},
+		Sidecar:  catalog.Object{Key: o.Sidecar.Key, Version: o.Sidecar.VersionID, SHA256: o.Sidecar.SHA256, Size: o.Sidecar.Size},
 		LockMode: string(s.Class.Lock), QuarantineUntil: t.quarantine, RetainUntil: t.retain,
 	}
 	for _, g := range s.Gaps {
-		row.GapMS += int64(g.DurationMS)
+		if g.unforeseen() {
+			row.Gaps.Count++
+			row.Gaps.Total += time.Duration(g.DurationMS) * time.Millisecond
+		}
+	}
+	for _, p := range s.Pauses {
+		row.Pauses.Count++
+		row.Pauses.Total += time.Duration(p.ToMS-p.FromMS) * time.Millisecond
 	}
 	if s.Class.Keeps(policy.FieldCallIDs) {
 		row.CallIDs = append([]string{s.Session.CallID}, s.Session.CallIDs...)
 	}
+	people := map[siprec.ParticipantID]catalog.Participant{}
 	for _, p := range s.Participants {
-		row.Participants = append(row.Participants, keptParticipant(p, &s.Class))
+		people[p.ID] = keptParticipant(p, &s.Class)
+		row.Participants = append(row.Participants, people[p.ID])
 	}
 	for _, c := range s.Channels {
-		ch := catalog.Channel{Index: c.Index, Label: string(c.Label), Mixed: c.Mixed}
-		for _, p := range c.Participants {
-			ch.Participants = append(ch.Participants, string(p.Participant))
-		}
-		row.Channels = append(row.Channels, ch)
+		row.Channels = append(row.Channels, keptChannel(c, people, s.Session.StartedAt))
 	}
 	return row
 }
 
 // keptParticipant is what the class lets the catalog keep of a participant (R47).
 func keptParticipant(p Participant, class *policy.Class) catalog.Participant {
-	out := catalog.Participant{ID: string(p.ID)}
+	out := catalog.Participant{}
 	if class.Keeps(policy.FieldAOR) {
 		out.AOR = p.AOR
 	}
@@ -74,27 +79,48 @@ func keptParticipant(p Participant, class *policy.Class) catalog.Participant {
 	if class.Keeps(policy.FieldNumber) {
 		out.Number = p.Number
 	}
+	if class.Keeps(policy.FieldRole) && p.Caller != nil {
+		out.Role = "callee"
+		if *p.Caller {
+			out.Role = "caller"
+		}
+	}
+	return out
+}
+
+func keptChannel(c Channel, people map[siprec.ParticipantID]catalog.Participant, start time.Time) catalog.Channel {
+	out := catalog.Channel{Index: c.Index, Label: c.Label, Mixed: c.Mixed}
+	at := func(ms int64) time.Time { return start.Add(time.Duration(ms) * time.Millisecond) }
+	for _, p := range c.Participants {
+		who := people[p.Participant]
+		out.Participants = append(out.Participants, catalog.Presence{AOR: who.AOR, Name: who.Name, From: at(p.FromMS), To: at(p.ToMS)})
+	}
 	return out
 }
 
 // progress indexes a call that is being recorded, so that it can be seen before it is stored.
-func (r *Recorder) progress(c *call, in siprec.Invitation, key string, first journalEntry) catalog.Recording {
+func (w *words) progress(first journalEntry, channels int) catalog.Recording {
 	h := history{entries: []journalEntry{first}}
-	s := h.sidecar(media.Plan{Channels: len(c.channel), Rate: 8000})
-	row := storedRow(&s, objectData{})
-	row.State, row.EndedAt, row.EndCause, row.Warnings = catalog.InProgress, time.Time{}, "", nil
-	row.StartedAt = utcMS(in.At)
+	s := h.sidecar(media.Plan{Channels: channels, Rate: media.Rate})
+	row := w.storedRow(&s, objectData{})
+	row.State, row.StartedAt = catalog.StateRecording, utcMS(first.At)
+	row.EndedAt, row.EndCause, row.Warnings, row.QuarantineUntil, row.RetainUntil = time.Time{}, "", nil, time.Time{}, time.Time{}
+	for i := range row.Channels {
+		for j := range row.Channels[i].Participants {
+			row.Channels[i].Participants[j].To = time.Time{}
+		}
+	}
 	return row
 }
 
 // unrecorded indexes a call that was not recorded: the decision and keyed hashes, no more.
 func unrecorded(id string, d decisionData) catalog.Recording {
 	row := catalog.Recording{
-		ID: id, State: catalog.NotRecorded, Class: d.Class, Rule: d.Rule, Reason: d.Reason, Detail: d.Detail,
-		PolicyDigest: d.PolicyDigest, SRC: d.SRC, StartedAt: d.At, CallIDs: []string{hashPrefix + d.CallHash},
+		ID: id, State: catalog.StateNotRecorded, Class: d.Class, Rule: d.Rule, Reason: d.Reason, Detail: d.Detail,
+		PolicyDigest: d.PolicyDigest, SRC: d.SRC, StartedAt: d.At, CallKeyHash: d.CallHash,
 	}
 	for _, p := range d.PartyHashes {
-		row.Participants = append(row.Participants, catalog.Participant{AOR: hashPrefix + p})
+		row.Participants = append(row.Participants, catalog.Participant{AOR: p})
 	}
 	return row
 }

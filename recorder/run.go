@@ -132,7 +132,7 @@ func (r *Recorder) took(q *queue, res result) {
 
 // endQuarantines locks every stored recording whose quarantine is over.
 func (r *Recorder) endQuarantines(ctx context.Context, now time.Time) error {
-	rows, err := r.cfg.Catalog.List(ctx, catalog.Query{State: catalog.Stored})
+	rows, err := r.cfg.Catalog.List(ctx, catalog.Query{State: catalog.StateStored})
 	if err != nil {
 		return fmt.Errorf("list quarantine: %w", err)
 	}
@@ -188,23 +188,39 @@ func (r *Recorder) closeOpen(ctx context.Context, id string) error {
 		return fmt.Errorf("reopen spool: %w", err)
 	}
 	entry := journalEntry{At: at, End: &endEntry{Cause: siprec.EndRestart}, Warnings: []string{"interrupted"}}
-	return errors.Join(entry.append(w), w.Close(), r.cfg.Catalog.SetState(ctx, id, catalog.Finishing))
+	return errors.Join(entry.append(w), w.Close(), r.cfg.Catalog.SetState(ctx, id, catalog.StateFinishing))
 }
 
 // endUnrecorded gives the sessions that were not recorded, and that a crash cut, an end in catalog and log.
 func (r *Recorder) endUnrecorded(ctx context.Context) error {
-	rows, err := r.cfg.Catalog.List(ctx, catalog.Query{State: catalog.NotRecorded, Open: true})
+	rows, err := r.cfg.Catalog.List(ctx, catalog.Query{State: catalog.StateNotRecorded})
 	if err != nil {
 		return fmt.Errorf("list open sessions: %w", err)
 	}
 	for _, row := range rows {
+		if !row.EndedAt.IsZero() {
+			continue
+		}
 		now := utcMS(r.cfg.Clock())
 		if err := r.witness(ctx, EventEnded, row.ID, "", endedData{Cause: string(siprec.EndRestart), At: now}); err != nil {
 			return err
 		}
-		if err := r.cfg.Catalog.Ended(ctx, row.ID, now); err != nil {
-			return fmt.Errorf("end session: %w", err)
+		if err := endRow(ctx, r.cfg.Catalog, row.ID, now); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// endRow notes the end of a session that was not recorded.
+func endRow(ctx context.Context, c *catalog.Catalog, id string, at time.Time) error {
+	row, err := c.Get(ctx, id)
+	if err != nil {
+		return fmt.Errorf("end session: %w", err)
+	}
+	row.EndedAt = utcMS(at)
+	if err := c.Put(ctx, row); err != nil {
+		return fmt.Errorf("end session: %w", err)
 	}
 	return nil
 }

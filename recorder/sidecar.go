@@ -99,6 +99,11 @@ type Gap struct {
 	Cause      media.Cause `json:"cause"`
 }
 
+// unforeseen tells a gap that nobody wanted from one that somebody asked for.
+func (g Gap) unforeseen() bool {
+	return g.Cause != media.CausePaused && g.Cause != media.CauseInactive && g.Cause != media.CauseSuppressed
+}
+
 // A Pause is a stretch in which nothing was recorded on purpose.
 type Pause struct {
 	FromMS int64  `json:"from_ms"`

@@ -1,6 +1,7 @@
 package recorder
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -120,16 +121,16 @@ func (a *Archive) verifyRow(ctx context.Context, row catalog.Recording, p pair, 
 		return []string{"no decision in the audit log"}
 	}
 	switch row.State {
-	case catalog.NotRecorded:
+	case catalog.StateNotRecorded:
 		rep.NotRecorded++
 		return a.verifyNothing(ctx, row, p, s)
-	case catalog.InProgress, catalog.Finishing:
+	case catalog.StateRecording, catalog.StateFinishing:
 		rep.Unfinished++
 		if !spool.Holds(a.SpoolDir, row.ID) && !s.undone {
 			return []string{"unfinished, and not in the spool"}
 		}
 		return nil
-	case catalog.Stored, catalog.Locked:
+	case catalog.StateStored, catalog.StateLocked:
 		rep.Recordings++
 		return a.verifyRecording(ctx, row, p, s)
 	}
@@ -161,10 +162,10 @@ func (a *Archive) verifyRecording(ctx context.Context, row catalog.Recording, p 
 	if !s.record || !s.stored {
 		bad("the audit log does not tell of its storing")
 	}
-	if row.State == catalog.Locked && row.LockMode != string(policy.NoLock) && !s.locked {
+	if row.State == catalog.StateLocked && row.LockMode != string(policy.NoLock) && !s.locked {
 		bad("the audit log does not tell of its locking")
 	}
-	if p.audio.Key != row.AudioKey || p.sidecar.Key != row.SidecarKey {
+	if p.audio.Key != row.Audio.Key || p.sidecar.Key != row.Sidecar.Key {
 		bad("the store does not have the objects that the catalog names")
 		return out
 	}
@@ -176,18 +177,18 @@ func (a *Archive) verifyRecording(ctx context.Context, row catalog.Recording, p 
 	if s.plain != "" && side.Audio.SHA256 != s.plain {
 		bad("the sidecar's hash of the audio is not the one in the audit log")
 	}
-	if err := a.verifyObject(ctx, row.ID, storage.Ref{Key: row.AudioKey, VersionID: row.AudioVersion}, side.Audio.SealedSHA256, side.Audio.SHA256); err != nil {
+	if err := a.verifyObject(ctx, row.ID, storage.Ref{Key: row.Audio.Key, VersionID: row.Audio.Version}, side.Audio.SealedSHA256, side.Audio.SHA256); err != nil {
 		bad("audio: %v", err)
 	}
-	if err := a.verifyObject(ctx, row.ID, storage.Ref{Key: row.SidecarKey, VersionID: row.SidecarVersion}, row.SidecarSealedSHA256, ""); err != nil {
+	if err := a.verifyObject(ctx, row.ID, storage.Ref{Key: row.Sidecar.Key, VersionID: row.Sidecar.Version}, row.Sidecar.SHA256, ""); err != nil {
 		bad("sidecar: %v", err)
 	}
-	want := storedRow(side, objectData{Audio: refOf(p.audio), Sidecar: refOf(p.sidecar)})
-	want.State, want.LockedUntil, want.UpdatedAt = row.State, row.LockedUntil, row.UpdatedAt
-	if !want.Equal(row) {
+	want := a.words().storedRow(side, objectData{Audio: refOf(p.audio), Sidecar: refOf(p.sidecar)})
+	want.State, want.LockedUntil = row.State, row.LockedUntil
+	if !same(want, row) {
 		bad("the catalog's row is not what the sidecar says (`greffier catalog rebuild` mends it)")
 	}
-	if row.State == catalog.Locked && row.LockMode != string(policy.NoLock) {
+	if row.State == catalog.StateLocked && row.LockMode != string(policy.NoLock) {
 		for _, o := range []storage.Info{p.audio, p.sidecar} {
 			if string(o.Retention.Mode) != row.LockMode || o.Retention.Until.Before(want.RetainUntil) {
 				bad("%s is locked %s until %s, and should be %s until %s", o.Key, o.Retention.Mode, o.Retention.Until, row.LockMode, want.RetainUntil)
@@ -195,6 +196,13 @@ func (a *Archive) verifyRecording(ctx context.Context, row catalog.Recording, p 
 		}
 	}
 	return out
+}
+
+// same compares two rows as they are shown.
+func same(a, b catalog.Recording) bool {
+	x, errX := json.Marshal(a)
+	y, errY := json.Marshal(b)
+	return errX == nil && errY == nil && bytes.Equal(x, y)
 }
 
 // verifyObject reads an object whole, sealed and opened, and compares both hashes.

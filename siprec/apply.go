@@ -36,9 +36,10 @@ func (m *Metadata) Apply(d *Document, at time.Time) {
 	u.join()
 	u.sessionAssociations()
 	u.stops()
+	u.streamsInside()
 	u.streamAssociations()
 	u.endedStreams()
-	m.Members = settled(u.members)
+	m.Members = u.settled()
 	m.mark(at)
 }
 

@@ -217,7 +217,7 @@ func TestFlows(t *testing.T) {
 			{twoParties, "alice bob", both},
 			{xmlDocument("partial", inSession("alice", "cs", ended)), "bob", "alice 1 0-10, bob 2 0-"},
 			{xmlDocument("partial", person("alice"), sends("alice", "sa")), "bob", "alice 1 0-10, bob 2 0-"},
-			{xmlDocument("partial", inSession("alice", "cs", began), sends("alice", "sa")), "bob alice", "alice 1 0-10, bob 2 0-, alice 1 30-"},
+			{xmlDocument("partial", inSession("alice", "cs", began), sends("alice", "sa")), "alice bob", "alice 1 0-10, bob 2 0-, alice 1 30-"},
 		}},
 		{"an association's time is empty", []step{
 			{twoParties, "alice bob", both},

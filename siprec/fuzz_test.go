@@ -3,7 +3,6 @@ package siprec_test
 import (
 	"errors"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"testing"
 
@@ -16,10 +15,7 @@ import (
 func seeds(f *testing.F, add func(contentType string, b []byte)) {
 	f.Helper()
 	for name, contentType := range boundaries {
-		b, err := os.ReadFile(filepath.Join(testdata, name))
-		if err != nil {
-			f.Fatal(err)
-		}
+		b := readFile(f, filepath.Join(testdata, name))
 		add(contentType, b)
 	}
 }
@@ -90,8 +86,14 @@ func FuzzParseOffer(f *testing.F) {
 			if m.Label != offer.Media[i].Label || m.Type != offer.Media[i].Type || m.Protocol != offer.Media[i].Protocol {
 				t.Errorf("m-line %d is answered as another: %+v", i, m)
 			}
-			if m.Port != 0 && !cmp.Equal(m.Formats, offer.Media[i].Formats) {
-				t.Errorf("m-line %d: formats %v are answered as %v", i, offer.Media[i].Formats, m.Formats)
+			if m.Port == 0 {
+				continue
+			}
+			for j, f := range m.Formats {
+				// A format without clock rate has no rtpmap that could be written.
+				if offered := offer.Media[i].Formats[j]; offered.ClockRate > 0 && f != offered {
+					t.Errorf("m-line %d: format %+v is answered as %+v", i, offered, f)
+				}
 			}
 		}
 	})

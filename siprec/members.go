@@ -41,21 +41,25 @@ func (u *update) join() {
 		if u.m.participant(p.ID) == nil {
 			continue // over the limit
 		}
-		inElement := p.Session != "" || len(p.Send)+len(p.Recv) > 0
 		switch {
 		case p.Disassociate.Raw != "":
 			u.leave(p.ID)
 			continue
-		case u.complete || inElement || !u.known[p.ID]:
+		case u.complete || p.Session != "" || !u.known[p.ID]:
 			u.enter(p.ID)
 		}
-		if !inElement {
-			continue
-		}
-		m := u.enter(p.ID)
-		m.Send, m.Recv = slices.Clone(p.Send), slices.Clone(p.Recv)
 		if p.Session != "" {
-			m.Sessions = []SessionID{p.Session}
+			u.enter(p.ID).Sessions = []SessionID{p.Session}
+		}
+	}
+}
+
+// streamsInside takes what participants send and receive from inside their elements, as some dialects tell it.
+func (u *update) streamsInside() {
+	for _, p := range u.d.Participants {
+		m := u.member(p.ID)
+		if m != nil && (p.Session != "" || len(p.Send)+len(p.Recv) > 0) {
+			m.Send, m.Recv = slices.Clone(p.Send), slices.Clone(p.Recv)
 		}
 	}
 }
@@ -184,13 +188,19 @@ func (u *update) endedStreams() {
 	}
 }
 
-// settled makes empty lists nil, so that equal states compare as equal.
-func settled(members []Member) []Member {
-	for i := range members {
-		m := &members[i]
+// settled gives the members in the order in which the participants were first seen, with empty lists nil, so that equal
+// states compare as equal.
+func (u *update) settled() []Member {
+	order := map[ParticipantID]int{}
+	for i, p := range u.m.Participants {
+		order[p.ID] = i
+	}
+	slices.SortStableFunc(u.members, func(a, b Member) int { return order[a.Participant] - order[b.Participant] })
+	for i := range u.members {
+		m := &u.members[i]
 		m.Sessions, m.Send, m.Recv = orNil(m.Sessions), orNil(m.Send), orNil(m.Recv)
 	}
-	return orNil(members)
+	return orNil(u.members)
 }
 
 func orNil[T any](list []T) []T {

@@ -31,7 +31,7 @@ type Metadata struct {
 	Sessions     []Session     // every one there ever was; their SIPSessionIDs likewise
 	Participants []Participant // everyone who was ever here; the names they have now first, then former ones
 	Streams      []Stream      // every one there ever was, with its newest label
-	Members      []Member      // who is here now
+	Members      []Member      // who is here now, in the order of Participants
 	Presences    []Presence    // who sent which stream, from when to when, in order of From
 	Extensions   []Extension   // every value there ever was, the newest last
 	Warnings     []Warning     // each once

@@ -73,6 +73,9 @@ func TestS3(t *testing.T) {
 	t.Run("Check", func(t *testing.T) { testS3Check(t, m, raw) })
 	t.Run("ServiceItselfRefuses", func(t *testing.T) { testServiceItselfRefuses(t, m, raw) })
 	t.Run("ForeignObjects", func(t *testing.T) { testForeignObjects(t, m, raw) })
+	t.Run("LostAnswers", func(t *testing.T) { testLostAnswers(t, m) })
+	t.Run("CutOff", func(t *testing.T) { testCutOff(t, m, raw) })
+	t.Run("ContentChanges", func(t *testing.T) { testContentChanges(t, m) })
 	t.Run("Credentials", func(t *testing.T) { testS3Credentials(t, m) })
 	t.Run("Untrusted", func(t *testing.T) {
 		cfg := m.Config

@@ -22,7 +22,7 @@ function cell(row, text, small) {
 }
 
 function party(p) {
-  if (p.aor?.startsWith("hash:")) return "someone (not kept)";
+  if (p.aor?.startsWith("h:")) return "someone (not kept)";
   return p.name || p.number || p.aor || "unknown";
 }
 
@@ -31,7 +31,7 @@ function show(r) {
   cell(row, when(r.started_at)).className = "number";
   cell(row, r.state === "not_recorded" ? "" : length(r.duration_ms)).className = "number";
   cell(row, (r.participants || []).map(party).join(", "), r.src && `by ${r.src}`);
-  cell(row, states[r.state] || r.state, r.pauses ? `${r.pauses} pause${r.pauses > 1 ? "s" : ""}` : "");
+  cell(row, states[r.state] || r.state, r.pauses.count ? `${r.pauses.count} pause${r.pauses.count > 1 ? "s" : ""}` : "");
   cell(row, r.rule || "default", [reasons[r.reason], r.class].filter(Boolean).join(", "));
   cell(row, when(r.locked_until), r.locked_until ? r.lock_mode.toLowerCase() : "");
   const td = row.insertCell();

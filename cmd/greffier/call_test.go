@@ -24,12 +24,12 @@ func TestTwoPartyCall(t *testing.T) {
 			dir := t.TempDir()
 			s := start(t, dir, recordAll)
 			truth := converse(t, s.src(transport), bursts(), 6*time.Second)
-			rows := settle(t, s.parts.archive.Catalog, 1, 20*time.Second)
+			rows := settle(t, dir, 1, 20*time.Second)
 			if len(rows) != 1 {
 				t.Fatalf("%d recordings, want 1", len(rows))
 			}
 			r := rows[0]
-			if r.State != catalog.Locked || r.LockedUntil.Before(r.EndedAt.Add(time.Hour)) || r.Class != "all" || r.Rule != "everything" {
+			if r.State != "locked" || r.LockedUntil.Before(r.EndedAt.Add(time.Hour)) || r.Class != "all" || r.Rule != "everything" {
 				t.Errorf("recording is %s until %s, class %s, rule %s", r.State, r.LockedUntil, r.Class, r.Rule)
 			}
 			report := judge(t, dir, r, truth, siprectest.DefaultLimits)
@@ -96,12 +96,12 @@ func TestSampledOutCallLeavesNothing(t *testing.T) {
 	if err := call.Bye(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
-	rows := settle(t, s.parts.archive.Catalog, 1, 5*time.Second)
-	if rows[0].State != catalog.NotRecorded || rows[0].Reason != "sampled_out" {
+	rows := settle(t, dir, 1, 5*time.Second)
+	if rows[0].State != "not_recorded" || rows[0].Reason != "sampled_out" {
 		t.Errorf("recording is %s by %s", rows[0].State, rows[0].Reason)
 	}
 	for _, p := range rows[0].Participants {
-		if !strings.HasPrefix(p.AOR, "hash:") || p.Name != "" || p.Number != "" {
+		if !strings.HasPrefix(p.AOR, catalog.HashPrefix) || p.Name != "" || p.Number != "" {
 			t.Errorf("the catalog kept %+v of a call that was not recorded", p)
 		}
 	}
@@ -200,12 +200,9 @@ func TestImpairedCalls(t *testing.T) {
 			spec.Metadata.SIPSessionIDs = []string{"impaired-" + strings.ReplaceAll(name, " ", "-")}
 			impair(&spec)
 			truth := converse(t, s.src("udp"), spec, 12*time.Second)
-			var r catalog.Recording
+			var r listedRecording
 			eventually(t, "recording locked", 20*time.Second, func() bool {
-				rows, err := s.parts.archive.Catalog.List(t.Context(), catalog.Query{CallID: spec.Metadata.SIPSessionIDs[0], State: catalog.Locked})
-				if err != nil {
-					t.Fatal(err)
-				}
+				rows := list(t, dir, "--call-id", spec.Metadata.SIPSessionIDs[0], "--state", "locked")
 				if len(rows) == 1 {
 					r = rows[0]
 				}

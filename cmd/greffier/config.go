@@ -14,7 +14,7 @@ type Config struct {
 	DataDir string `yaml:"data_dir" default:"greffier-data" placeholder:"DIR"`
 
 	// Policy file: which calls are recorded, why, and for how long.
-	// Absent: the built-in policy, which records nothing systematically and no internal call.
+	// Absent: nothing is recorded.
 	Policy string `yaml:"policy" placeholder:"FILE"`
 
 	SIP   SIPConfig   `yaml:"sip" embed:"" prefix:"sip-"`

@@ -180,7 +180,7 @@ func (d demoCmd) settled(ctx context.Context, m *Main) ([]catalog.Recording, err
 		}
 		waiting := 0
 		for _, r := range rows {
-			if r.State != catalog.Locked && r.State != catalog.NotRecorded {
+			if r.State != catalog.StateLocked && r.State != catalog.StateNotRecorded {
 				waiting++
 			}
 		}
@@ -197,15 +197,15 @@ func (d demoCmd) settled(ctx context.Context, m *Main) ([]catalog.Recording, err
 
 // explain says in words what was decided about one call, and where its recording is.
 func explain(out io.Writer, m *Main, r catalog.Recording) {
-	if r.State == catalog.NotRecorded {
+	if r.State == catalog.StateNotRecorded {
 		fmt.Fprintf(out, "%s: not recorded, rule %q: %s. The SRC was answered inactive; no sound was ever received.\n", r.ID, r.Rule, r.Reason)
 		return
 	}
 	fmt.Fprintf(out, "%s: recorded by rule %q for class %q", r.ID, r.Rule, r.Class)
-	if r.Pauses > 0 {
-		fmt.Fprintf(out, ", paused %d time(s): what was said meanwhile is nowhere", r.Pauses)
+	if r.Pauses.Count > 0 {
+		fmt.Fprintf(out, ", paused %d time(s): what was said meanwhile is nowhere", r.Pauses.Count)
 	}
-	fmt.Fprintf(out, ".\n  object %s, version %s\n  locked %s until %s\n", r.AudioKey, r.AudioVersion, r.LockMode, r.LockedUntil.Local().Format(time.RFC1123))
+	fmt.Fprintf(out, ".\n  object %s, version %s\n  locked %s until %s\n", r.Audio.Key, r.Audio.Version, r.LockMode, r.LockedUntil.Local().Format(time.RFC1123))
 }
 
 // melody is what a party "says": two seconds of notes, then two seconds of listening, in turns with the other party.

@@ -112,12 +112,12 @@ func readSound(path string) (pcm siprectest.PCM, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("open sound: %w", err)
 	}
-	sound, err := wav.Read(file, info.Size())
+	sound, channels, err := wav.ReadSamples(file, info.Size())
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
-	if sound.Format.SampleRate != forkRate || len(sound.Channels) == 0 {
-		return nil, fmt.Errorf("%s is at %d Hz; convert it: sox %s -r %d -c 1 out.wav", path, sound.Format.SampleRate, path, forkRate)
+	if sound.SampleRate != forkRate || len(channels) == 0 {
+		return nil, fmt.Errorf("%s is at %d Hz; convert it: sox %s -r %d -c 1 out.wav", path, sound.SampleRate, path, forkRate)
 	}
-	return siprectest.PCM(sound.Channels[0]), nil
+	return siprectest.PCM(channels[0]), nil
 }

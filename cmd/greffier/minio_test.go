@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/greffier/greffier/catalog"
 	"github.com/greffier/greffier/siprec/siprectest"
 	"github.com/greffier/greffier/storage/storagetest"
 )
@@ -49,7 +48,7 @@ func TestEndToEndMinIO(t *testing.T) {
 	truth := call.Truth()
 
 	spawn(t, args...)
-	var r catalog.Recording
+	var r listedRecording
 	eventually(t, "recording locked", 30*time.Second, func() bool {
 		rows := list(t, dir, "--state", "locked")
 		if len(rows) == 1 {

@@ -80,6 +80,7 @@ func openParts(ctx context.Context, c Config, mayCreate bool) (p *parts, err err
 		return p, err
 	}
 	a := &p.archive
+	a.PseudonymKey = p.pseudonymKey
 	a.AuditDir, a.SpoolDir = filepath.Join(c.DataDir, auditDir), filepath.Join(c.DataDir, spoolDir)
 	if a.Keys, err = seal.OpenKeys(filepath.Join(c.DataDir, keysDir), wrapper); err != nil {
 		return p, err
@@ -111,7 +112,7 @@ func (p *parts) Close() error {
 func loadPolicy(path string, samplingKey []byte) (*policy.Policy, error) {
 	o := policy.Options{SamplingKey: samplingKey}
 	if path == "" {
-		return policy.Default(o)
+		return policy.Builtin(o)
 	}
 	return policy.Load(path, o)
 }

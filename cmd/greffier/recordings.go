@@ -114,8 +114,8 @@ func printRecordings(w io.Writer, rows []catalog.Recording) error {
 	fmt.Fprintln(t, "ID\tSTARTED\tLENGTH\tSTATE\tCLASS\tRULE\tREASON\tPARTIES\tLOCKED UNTIL")
 	for _, r := range rows {
 		length, locked := "", ""
-		if r.State != catalog.NotRecorded {
-			length = (time.Duration(r.DurationMS) * time.Millisecond).Round(100 * time.Millisecond).String()
+		if r.State != catalog.StateNotRecorded {
+			length = r.Duration.Round(100 * time.Millisecond).String()
 		}
 		if !r.LockedUntil.IsZero() {
 			locked = r.LockedUntil.Local().Format(time.DateTime) + " " + r.LockMode
@@ -129,7 +129,7 @@ func parties(r catalog.Recording) string {
 	var out []string
 	for _, p := range r.Participants {
 		switch {
-		case strings.HasPrefix(p.AOR, "hash:"):
+		case strings.HasPrefix(p.AOR, catalog.HashPrefix):
 			out = append(out, "(not kept)")
 		case p.Name != "":
 			out = append(out, p.Name)

@@ -82,6 +82,9 @@ func (m *Main) open(ctx context.Context) (err error) {
 		return err
 	}
 	m.Token = m.parts.token
+	if c.Policy == "" {
+		m.log.Warn("no policy is configured: nothing will be recorded")
+	}
 	if err := m.witnessPolicy(ctx); err != nil {
 		return err
 	}

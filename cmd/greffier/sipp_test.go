@@ -32,7 +32,7 @@ func TestEndToEndSIPp(t *testing.T) {
 		}
 	}
 	runSIPp(t, s, work)
-	rows := settle(t, s.parts.archive.Catalog, 1, 20*time.Second)
+	rows := settle(t, dir, 1, 20*time.Second)
 	channels, rate := play(t, dir, rows[0].ID)
 	want := []float64{440, 880}
 	var first []time.Duration

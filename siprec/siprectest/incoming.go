@@ -38,15 +38,15 @@ func (c *Client) receiveRequest(req *sip.Request, from netip.AddrPort, back repl
 	case call != nil && call.owns(req):
 		call.receive(req, method, back)
 	case method == "OPTIONS":
-		c.respond(req, 200, "OK", nil, content{}, back)
+		c.respond(response(req, 200, nil, content{}), back)
 	default:
-		c.respond(req, 481, "Call/Transaction Does Not Exist", nil, content{}, back)
+		c.respond(response(req, 481, nil, content{}), back)
 	}
 }
 
-// respond writes an answer and gives its bytes.
-func (c *Client) respond(req *sip.Request, status int, reason string, headers []Header, body content, back reply) []byte {
-	res := sip.NewResponseFromRequest(req, status, reason, nil)
+// response writes an answer.
+func response(req *sip.Request, status int, headers []Header, body content) []byte {
+	res := sip.NewResponseFromRequest(req, status, reasonOf(status), nil)
 	for _, h := range headers {
 		res.AppendHeader(sip.NewHeader(h.Name, h.Value))
 	}
@@ -54,12 +54,14 @@ func (c *Client) respond(req *sip.Request, status int, reason string, headers []
 		res.AppendHeader(sip.NewHeader("Content-Type", body.Type))
 	}
 	res.SetBody(body.Bytes)
-	b := []byte(res.String())
+	return []byte(res.String())
+}
+
+func (c *Client) respond(b []byte, back reply) {
 	if c.cfg.Trace != nil {
 		c.cfg.Trace(true, netip.AddrPort{}, b)
 	}
 	_ = back(b) // a lost answer brings the request again
-	return b
 }
 
 // owns tells whether a request is in the call's dialog.
@@ -97,14 +99,15 @@ func (c *Call) receive(req *sip.Request, method string, back reply) {
 			body = content{sdpType, sdp}
 		}
 	}
-	b := c.client.respond(req, status, reasonOf(status), headers, body, back)
-	c.mu.Lock()
+	b := response(req, status, headers, body)
+	c.mu.Lock() // noted before it is answered: who sees the answer sees the request in the list
 	c.requests = append(c.requests, r)
 	c.replies = append(c.replies, answered{br, method, b})
 	if len(c.replies) > maxRemembered {
 		c.replies = c.replies[1:]
 	}
 	c.mu.Unlock()
+	c.client.respond(b, back)
 	switch {
 	case method == "BYE" && status == 200:
 		reason := r.Headers["Reason"]

@@ -2,7 +2,7 @@ package siprectest_test
 
 import (
 	"context"
-	"sync/atomic"
+	"sync"
 	"testing"
 	"time"
 
@@ -11,9 +11,16 @@ import (
 
 func TestLoad(t *testing.T) {
 	transports(t, func(t *testing.T, u *uas) {
-		var invites atomic.Int64
+		order := map[string]int{} // by Call-ID: an INVITE that comes again is not another
+		var mu sync.Mutex
 		u.script(func(r request) []string {
-			if r.method == "INVITE" && invites.Add(1)%5 == 0 {
+			mu.Lock()
+			defer mu.Unlock()
+			id := r.h.Get("Call-Id")
+			if _, ok := order[id]; !ok {
+				order[id] = len(order) + 1
+			}
+			if r.method == "INVITE" && order[id]%5 == 0 {
 				return []string{u.response(r, 503, "Full", "", "Retry-After: 1")}
 			}
 			return nil

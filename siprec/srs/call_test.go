@@ -336,3 +336,52 @@ func TestCancelOfNothing(t *testing.T) {
 	c.expect(c.ask("CANCEL", "", ""), 481)
 	r.refusal(481)
 }
+
+// TestCancelRace sends CANCEL so close to the answer that either may win; never both do.
+func TestCancelRace(t *testing.T) {
+	each(t, func(t *testing.T, network string) {
+		rec := newFake(t)
+		r := start(t, rec)
+		p := r.dial(network)
+		outcomes := map[int]int{}
+		for range 150 {
+			c := p.caller()
+			c.seq = 1
+			invite := c.compose("INVITE", multipartType, both("sendonly"))
+			branch := c.branch
+			cancel := strings.Replace(c.compose("CANCEL", "", ""), c.branch, branch, 1)
+			c.send(invite)
+			c.until("100", func(m message) bool { return m.status() == 100 })
+			c.send(cancel)
+			var invited, cancelled int
+			for invited == 0 || cancelled == 0 {
+				m := c.until("final answer", func(m message) bool { return m.status() >= 200 && m.header.Get("Call-Id") == c.callID })
+				if m.cseq() == "1 CANCEL" {
+					cancelled = m.status()
+				} else {
+					invited, c.toTag = m.status(), m.toTag()
+				}
+			}
+			outcomes[invited]++
+			if cancelled != 200 && network == "udp" {
+				t.Errorf("CANCEL was answered with %d", cancelled)
+			}
+			ack := c.compose("ACK", "", "")
+			if invited == 487 {
+				ack = strings.Replace(ack, c.branch, branch, 1)
+			}
+			c.send(ack)
+			want := siprec.EndCancel
+			if invited == 200 {
+				want = siprec.EndBye
+				c.bye()
+			}
+			if e := take(t, "End", rec.ends); e.cause != want {
+				t.Errorf("INVITE answered with %d, ended %+v", invited, e)
+			}
+		}
+		if len(outcomes) > 2 || outcomes[200]+outcomes[487] != 150 {
+			t.Errorf("outcomes %v", outcomes)
+		}
+	})
+}

@@ -52,7 +52,7 @@ func readMetadata(raw []byte) *siprec.Document {
 	}
 }
 
-// understood refuses a body of an unknown kind in a request that needs to be understood.
+// understood tells whether the body, if there is one, was of a kind that we can read.
 func understood(in *inbound, c siprec.Change) bool {
 	return c.Offer != nil || c.Metadata != nil || len(bytes.TrimSpace(in.req.Body())) == 0
 }

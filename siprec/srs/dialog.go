@@ -179,6 +179,18 @@ func (d *dialog) acked(ack *sip.Request) {
 	}
 }
 
+// awaitConfirmed waits for the first ACK: before it we may not send a BYE (RFC 3261 section 15).
+func (d *dialog) awaitConfirmed(ctx context.Context, grace time.Duration) {
+	t := time.NewTimer(grace)
+	defer t.Stop()
+	select {
+	case <-d.confirmed:
+	case <-d.ended:
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
 // abandoned tells whether nothing at all came after the INVITE.
 func (d *dialog) abandoned() bool {
 	d.mu.Lock()

@@ -35,6 +35,9 @@ func (s *Server) Hangup(ctx context.Context, id siprec.DialogID, cause siprec.En
 
 func (s *Server) hangup(ctx context.Context, d *dialog, cause siprec.EndCause, reason string) error {
 	at := s.now()
+	if cause != siprec.EndLost {
+		d.awaitConfirmed(ctx, ackGrace)
+	}
 	if err := d.take(ctx); err != nil {
 		return fmt.Errorf("hang up: %w", err)
 	}
@@ -42,13 +45,6 @@ func (s *Server) hangup(ctx context.Context, d *dialog, cause siprec.EndCause, r
 	d.release()
 	if !first {
 		return ErrNoDialog
-	}
-	grace := time.NewTimer(ackGrace)
-	defer grace.Stop()
-	select {
-	case <-d.confirmed:
-	case <-grace.C:
-	case <-ctx.Done():
 	}
 	status, err := s.send(ctx, d, sip.BYE, sip.NewHeader("Reason", reasonOf(cause, reason)))
 	if err != nil {

@@ -1,6 +1,7 @@
 package seal
 
 import (
+	"bytes"
 	"crypto/hkdf"
 	"crypto/sha256"
 	"errors"
@@ -11,21 +12,25 @@ import (
 	"filippo.io/age"
 )
 
-// wrappedFormat is the first line of a wrapped identity.
-const wrappedFormat = "greffier-key/1"
+const (
+	// spoolLabel separates the spool's key from every other use of the identity. It is part of the spool's format.
+	spoolLabel = "greffier spool v1"
 
-// spoolLabel separates the spool's key from everything else that is derived from an identity.
-const spoolLabel = "greffier spool v1"
+	payloadVersion = "# greffier key v1"
+	payloadID      = "# recording "
+	// maxPayloadBytes is more than the three lines can have.
+	maxPayloadBytes = 256
+)
 
-// maxID is the longest id of a recording, in bytes.
-const maxID = 64
+const redacted = "seal.Key(redacted)"
 
-// A Key is a recording's key. It never shows itself when it is printed, logged or marshalled.
+// A Key seals and opens one recording. It never shows its secret: not printed, logged or marshalled.
 type Key struct {
 	id       string
 	identity *age.X25519Identity
 }
 
+// newKey makes a key that never was.
 func newKey(id string) (*Key, error) {
 	identity, err := age.GenerateX25519Identity()
 	if err != nil {
@@ -34,87 +39,130 @@ func newKey(id string) (*Key, error) {
 	return &Key{id: id, identity: identity}, nil
 }
 
+// ID is the recording's.
+func (k *Key) ID() string { return k.id }
+
 // Recipient is the public half, "age1...".
 func (k *Key) Recipient() string { return k.identity.Recipient().String() }
 
-// SpoolKey is the key of the recording's spool file: HKDF-SHA256 of the identity (RFC 5869).
+// SpoolKey derives the key under which the recording lies in the spool: HKDF-SHA256 of the identity in its text form, without salt,
+// with a label.
 func (k *Key) SpoolKey() [32]byte {
 	secret := []byte(k.identity.String())
 	defer clear(secret)
-	derived, err := hkdf.Key(sha256.New, secret, nil, spoolLabel, 32)
+	derived, err := hkdf.Key(sha256.New, secret, nil, spoolLabel, sha256.Size)
 	if err != nil {
-		panic(err) // only for lengths that SHA-256 cannot give
+		panic(fmt.Sprintf("derive spool key: %v", err)) // only for a length that HKDF cannot give
 	}
 	defer clear(derived)
 	return [32]byte(derived)
 }
 
-// Encrypt seals what is written to it. The file is whole only after Close.
+// Encrypt writes an age file to w. The file is whole only when Close has returned without error; Close does not close w.
 func (k *Key) Encrypt(w io.Writer) (io.WriteCloser, error) {
-	out, err := age.Encrypt(w, k.identity.Recipient())
+	sealed, err := age.Encrypt(w, k.identity.Recipient())
 	if err != nil {
 		return nil, fmt.Errorf("seal: %w", err)
 	}
-	return out, nil
+	return sealed, nil
 }
 
-// Decrypt opens a sealed file of the given size for reading anywhere in it. Every chunk that is read is authenticated; a file
-// that was cut off is refused at once.
-func (k *Key) Decrypt(sealed io.ReaderAt, size int64) (*io.SectionReader, error) {
-	r, n, err := age.DecryptReaderAt(sealed, size, k.identity)
+// Decrypt opens an age file of size bytes for random access, and checks its header and its end; each read checks the 64 KiB chunks
+// that it needs, and gives only bytes that were sealed. Reads may run at the same time. An error of r stays in the chain.
+func (k *Key) Decrypt(r io.ReaderAt, size int64) (*io.SectionReader, error) {
+	src := &source{r: r}
+	plain, length, err := age.DecryptReaderAt(src, size, k.identity)
 	if err != nil {
-		var none *age.NoIdentityMatchError
-		if errors.As(err, &none) {
-			err = ErrWrongKey
-		}
-		return nil, fmt.Errorf("open sealed file: %w", err)
+		return nil, fmt.Errorf("open sealed file: %w", openError(err))
 	}
-	return io.NewSectionReader(r, 0, n), nil
+	return io.NewSectionReader(checked{plain}, 0, length), nil
 }
 
-const hidden = "(recording key)"
+// source marks the errors of a reader, which are not damage.
+type source struct{ r io.ReaderAt }
 
-// String hides the key.
-func (k *Key) String() string { return hidden }
+type sourceError struct{ err error }
 
-// GoString hides the key.
-func (k *Key) GoString() string { return hidden }
+func (e sourceError) Error() string { return e.err.Error() }
+func (e sourceError) Unwrap() error { return e.err }
 
-// MarshalJSON hides the key.
-func (k *Key) MarshalJSON() ([]byte, error) { return []byte(`"` + hidden + `"`), nil }
-
-// marshal is the text that is wrapped.
-func (k *Key) marshal() []byte {
-	return []byte(wrappedFormat + "\n" + k.id + "\n" + k.identity.String() + "\n")
+func (s *source) ReadAt(p []byte, offset int64) (int, error) {
+	n, err := s.r.ReadAt(p, offset)
+	if err != nil && err != io.EOF {
+		err = sourceError{err}
+	}
+	return n, err
 }
 
-// parseKey reads the text of a wrapped identity, which must be that of the recording.
-func parseKey(id string, text []byte) (*Key, error) {
-	lines := strings.Split(string(text), "\n")
-	if len(lines) != 4 || lines[3] != "" {
-		return nil, errors.New("the wrapped key is not in the form of one")
+// checked says of bytes that cannot be opened that they are damaged.
+type checked struct{ plain io.ReaderAt }
+
+func (c checked) ReadAt(p []byte, offset int64) (int, error) {
+	n, err := c.plain.ReadAt(p, offset)
+	if err != nil && err != io.EOF {
+		err = fmt.Errorf("read sealed file: %w", openError(err))
 	}
-	if lines[0] != wrappedFormat {
-		return nil, fmt.Errorf("the wrapped key has a format other than %s: use the version that wrote it", wrappedFormat)
+	return n, err
+}
+
+func openError(err error) error {
+	var src sourceError
+	var noMatch *age.NoIdentityMatchError
+	switch {
+	case errors.As(err, &src):
+		return err
+	case errors.As(err, &noMatch):
+		return fmt.Errorf("%w: %w", ErrWrongKey, err)
 	}
-	if lines[1] != id {
-		return nil, errors.New("the wrapped key is that of another recording")
+	return fmt.Errorf("%w: %w", ErrDamaged, err)
+}
+
+// payload is what a Wrapper wraps.
+func (k *Key) payload() []byte {
+	return fmt.Appendf(nil, "%s\n%s%s\n%s\n", payloadVersion, payloadID, k.id, k.identity)
+}
+
+// parsePayload reads the payload of the key of id. Its errors do not show the payload.
+func parsePayload(id string, b []byte) (*Key, error) {
+	if len(b) > maxPayloadBytes {
+		return nil, fmt.Errorf("%w: wrapped key of %d bytes", ErrDamaged, len(b))
 	}
-	identity, err := age.ParseX25519Identity(lines[2])
-	if err != nil {
-		return nil, errors.New("the wrapped key holds no identity") // age's own text may quote the secret
+	lines := bytes.Split(b, []byte("\n"))
+	switch {
+	case !bytes.HasPrefix(b, []byte("# greffier key v")):
+		return nil, fmt.Errorf("%w: it is no wrapped key", ErrDamaged)
+	case string(lines[0]) != payloadVersion:
+		return nil, fmt.Errorf("%w: wrapped key is of another version than %q: a newer program wrote it", ErrDamaged, payloadVersion)
+	case len(lines) != 4 || len(lines[3]) != 0:
+		return nil, fmt.Errorf("%w: wrapped key has %d lines", ErrDamaged, len(lines)-1)
+	case string(lines[1]) != payloadID+id:
+		return nil, fmt.Errorf("%w: it is the key of another recording", ErrDamaged)
+	}
+	identity, err := age.ParseX25519Identity(string(lines[2]))
+	if err != nil || identity.String() != string(lines[2]) {
+		return nil, fmt.Errorf("%w: wrapped key has no identity", ErrDamaged) // err may show it
 	}
 	return &Key{id: id, identity: identity}, nil
 }
 
-// checkID lets only ids through that are safe as file names.
-func checkID(id string) error {
-	ok := len(id) > 0 && len(id) <= maxID
-	for _, c := range []byte(id) {
-		ok = ok && (c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_')
+// ParseIdentity gives the key of a recording from its identity, "AGE-SECRET-KEY-1...", as an export carries it.
+func ParseIdentity(id, identity string) (*Key, error) {
+	if err := CheckID(id); err != nil {
+		return nil, err
 	}
-	if !ok {
-		return fmt.Errorf("%q is no recording id: 1 to %d letters, digits, - and _", id, maxID)
+	parsed, err := age.ParseX25519Identity(strings.TrimSpace(identity))
+	if err != nil {
+		return nil, errors.New("parse identity: it is not of the form AGE-SECRET-KEY-1...") // err may show it
 	}
-	return nil
+	return &Key{id: id, identity: parsed}, nil
 }
+
+// What follows keeps the secret out of every way to print a Key.
+
+func (Key) String() string               { return redacted }
+func (Key) GoString() string             { return redacted }
+func (Key) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
+func (Key) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+// Format implements fmt.Formatter, for every verb.
+func (Key) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }

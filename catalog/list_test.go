@@ -1,0 +1,204 @@
+package catalog_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/greffier/greffier/catalog"
+)
+
+func ids(rs []catalog.Recording) []string {
+	out := []string{}
+	for _, r := range rs {
+		out = append(out, r.ID)
+	}
+	return out
+}
+
+// fixture puts five calls, an hour apart, the last two at the same instant.
+func fixture(t testing.TB, c *catalog.Catalog) []catalog.Recording {
+	person := func(aor, name, number string) catalog.Participant {
+		return catalog.Participant{AOR: aor, Name: name, Number: number}
+	}
+	rs := []catalog.Recording{
+		{ID: "a", State: catalog.StateLocked, Class: "orders", Rule: "sales", SRC: "edge", CallIDs: []string{"id-1", "shared"},
+			Participants: []catalog.Participant{person("sip:+33611223344@carrier.example", "Élodie 100%", "+33611223344"), person("sip:1001@corp.example", "Bob", "1001")}},
+		{ID: "b", State: catalog.StateStored, Class: "quality", Rule: "sample", SRC: "edge", CallIDs: []string{"id-2"},
+			Participants: []catalog.Participant{person("sip:0033612345678@carrier.example", "", "0033612345678"), person("sip:bob_2@corp.example", "Bobby", "")}},
+		{ID: "c", State: catalog.StateLocked, Class: "orders", Rule: "late", SRC: "core", CallIDs: []string{"shared"},
+			Participants: []catalog.Participant{person("tel:06-11-22-33-44", "", "0611223344"), person("sip:11001@corp.example", "", "11001")}},
+		{ID: "d", State: catalog.StateNotRecorded, Class: "quality", Rule: "sample", SRC: "core", CallIDs: []string{"h:c0ffee"},
+			Participants: []catalog.Participant{person("h:b0b1001", "", "h:e1001")}},
+		{ID: "e", State: catalog.StateFailed, SRC: "core"},
+	}
+	for i := range rs {
+		rs[i].StartedAt = start.Add(time.Duration(min(i, 3)) * time.Hour)
+		put(t, c, rs[i])
+	}
+	return rs
+}
+
+func TestList(t *testing.T) {
+	c := open(t, file(t))
+	fixture(t, c)
+	hour := func(n int) time.Time { return start.Add(time.Duration(n) * time.Hour) }
+	tests := []struct {
+		name  string
+		query catalog.Query
+		want  []string
+	}{
+		{"everything, newest first", catalog.Query{}, []string{"d", "e", "c", "b", "a"}},
+		{"from", catalog.Query{From: hour(2)}, []string{"d", "e", "c"}},
+		{"to leaves its instant out", catalog.Query{To: hour(2)}, []string{"b", "a"}},
+		{"from and to", catalog.Query{From: hour(1), To: hour(3)}, []string{"c", "b"}},
+		{"part of a name", catalog.Query{Party: "BOB"}, []string{"b", "a"}},
+		{"beyond ASCII", catalog.Query{Party: "élodie"}, []string{"a"}},
+		{"part of an address", catalog.Query{Party: "@Corp.Example"}, []string{"c", "b", "a"}},
+		{"a percent sign", catalog.Query{Party: "0%"}, []string{"a"}},
+		{"an underline", catalog.Query{Party: "b_2"}, []string{"b"}},
+		{"no party", catalog.Query{Party: "nobody"}, []string{}},
+		{"not inside hashes", catalog.Query{Party: "b0b"}, []string{}},
+		{"a hashed party", catalog.Query{Party: "h:b0b1001"}, []string{"d"}},
+		{"not part of a hash", catalog.Query{Party: "h:b0b"}, []string{}},
+		{"international number", catalog.Query{Number: "+33 6 11-22-33-44"}, []string{"a"}},
+		{"international prefix", catalog.Query{Number: "+336"}, []string{"b", "a"}},
+		{"written with zeros", catalog.Query{Number: "00336"}, []string{"b", "a"}},
+		{"national number", catalog.Query{Number: "06 11 22 33 44"}, []string{"c", "a"}},
+		{"end of a number", catalog.Query{Number: "1001"}, []string{"c", "a"}},
+		{"a hashed number", catalog.Query{Number: "h:e1001"}, []string{"d"}},
+		{"call id", catalog.Query{CallID: "shared"}, []string{"c", "a"}},
+		{"hashed call id", catalog.Query{CallID: "h:c0ffee"}, []string{"d"}},
+		{"part of a call id", catalog.Query{CallID: "id-"}, []string{}},
+		{"src", catalog.Query{SRC: "edge"}, []string{"b", "a"}},
+		{"class", catalog.Query{Class: "orders"}, []string{"c", "a"}},
+		{"rule", catalog.Query{Rule: "sample"}, []string{"d", "b"}},
+		{"state", catalog.Query{State: catalog.StateLocked}, []string{"c", "a"}},
+		{"all at once", catalog.Query{From: hour(0), To: hour(9), Party: "bob", Number: "+33", CallID: "shared", SRC: "edge", Class: "orders", Rule: "sales", State: catalog.StateLocked}, []string{"a"}},
+		{"quotes are text", catalog.Query{Party: "' OR 1=1 --", Class: "';"}, []string{}},
+		{"limit", catalog.Query{Limit: 2}, []string{"d", "e"}},
+		{"next page", catalog.Query{Limit: 2, After: "e"}, []string{"c", "b"}},
+		{"page that splits an instant", catalog.Query{Limit: 2, After: "d"}, []string{"e", "c"}},
+		{"last page", catalog.Query{Limit: 2, After: "b"}, []string{"a"}},
+		{"past the end", catalog.Query{After: "a"}, []string{}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := c.List(t.Context(), test.query)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, ids(got)); diff != "" {
+				t.Errorf("recordings differ (-want +got):\n%s", diff)
+			}
+			if test.query.Limit == 0 && test.query.After == "" {
+				if n, err := c.Count(t.Context(), test.query); n != len(test.want) || err != nil {
+					t.Errorf("counted %d, %v", n, err)
+				}
+			}
+		})
+	}
+	if _, err := c.List(t.Context(), catalog.Query{Number: "sales"}); err == nil {
+		t.Error("a number without digits was searched")
+	}
+	if _, err := c.Count(t.Context(), catalog.Query{Number: "+"}); err == nil {
+		t.Error("a number without digits was counted")
+	}
+}
+
+func TestNumberKey(t *testing.T) {
+	for in, want := range map[string]string{
+		"+33 6.11": "+33611", "0033611": "+33611", "0611": "611", "1001": "1001", "000": "000", "00011": "11", "0": "0", "": "", "+": "", "sales": "", "h:0012": "h:0012", "*97#": "97",
+	} {
+		if got := catalog.NumberKey(in); got != want {
+			t.Errorf("%q: got %q, want %q", in, got, want)
+		}
+	}
+}
+
+// TestRebuild: what is put in another order, into another file, is listed alike.
+func TestRebuild(t *testing.T) {
+	first, second := open(t, file(t)), open(t, file(t))
+	var rs []catalog.Recording
+	for i := range 600 { // more than one page of All
+		r := full(fmt.Sprintf("%04d", i*7919%600))
+		r.StartedAt = start.Add(time.Duration(i%100) * time.Second)
+		rs = append(rs, r)
+	}
+	put(t, first, rs...)
+	rand.New(rand.NewPCG(1, 2)).Shuffle(len(rs), func(i, j int) { rs[i], rs[j] = rs[j], rs[i] })
+	put(t, second, rs...)
+	list := func(c *catalog.Catalog) (all []catalog.Recording) {
+		after := ""
+		for {
+			page, err := c.List(t.Context(), catalog.Query{Limit: 100, After: after})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(page) == 0 {
+				return all
+			}
+			all = append(all, page...)
+			after = page[len(page)-1].ID
+		}
+	}
+	a, b := list(first), list(second)
+	if diff := cmp.Diff(a, b); diff != "" || len(a) != len(rs) {
+		t.Errorf("%d and %d recordings (-first +second):\n%s", len(a), len(b), diff)
+	}
+	n := 0
+	for r, err := range first.All(t.Context()) {
+		if err != nil || r.ID != fmt.Sprintf("%04d", n) {
+			t.Fatalf("recording %d is %s, %v", n, r.ID, err)
+		}
+		n++
+	}
+	if n != len(rs) {
+		t.Errorf("All gave %d recordings", n)
+	}
+}
+
+// TestManyRecordings logs how long queries of 10,000 recordings take.
+func TestManyRecordings(t *testing.T) {
+	const many = 10_000
+	c := open(t, file(t))
+	tx, err := c.Writer().Begin() // putting them one by one, durably, is not what is looked at
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := catalog.PutAll(tx, func(yield func(catalog.Recording) bool) {
+		for i := range many {
+			r := full(fmt.Sprintf("%05d", i))
+			r.StartedAt = start.Add(time.Duration(i) * time.Minute)
+			r.Participants[0].Name = fmt.Sprintf("Customer %d", i)
+			r.Participants[0].Number = fmt.Sprintf("+336%08d", i)
+			r.CallIDs = []string{fmt.Sprintf("call-%d", i)}
+			if !yield(r) {
+				return
+			}
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := tx.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	for name, q := range map[string]catalog.Query{
+		"last hundred":  {Limit: 100},
+		"one day":       {From: start.AddDate(0, 0, 3), To: start.AddDate(0, 0, 4), Limit: 100},
+		"party":         {Party: "customer 9876"},
+		"number prefix": {Number: "+33600009876"},
+		"number suffix": {Number: "00009876"},
+		"call id":       {CallID: "call-42"},
+	} {
+		begin := time.Now()
+		list, err := c.List(t.Context(), q)
+		t.Logf("%-14s %4d found in %v", name, len(list), time.Since(begin).Round(time.Microsecond))
+		if err != nil || len(list) == 0 {
+			t.Errorf("%s: %d found, %v", name, len(list), err)
+		}
+	}
+}

@@ -1,0 +1,125 @@
+package media
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A worker is one receiver goroutine and the recordings that it drains. Each
+// recording has a phase of the drain interval at which its turn comes.
+type worker struct {
+	interval time.Duration
+	load     atomic.Int64 // recordings
+	delay    atomic.Int64 // the most that a turn was late, in nanoseconds
+	wake     chan struct{}
+
+	mu     sync.Mutex // protects the fields below
+	phases [phases][]*Recording
+	ended  bool
+
+	// These fields are owned by run.
+	batch *batch
+	turn  []*Recording
+}
+
+func newWorker(r *Receiver) *worker {
+	return &worker{interval: r.interval, wake: make(chan struct{}, 1), batch: newBatch()}
+}
+
+// add gives the recording the phase with the least to do.
+func (w *worker) add(rec *Recording) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ended {
+		return ErrClosed
+	}
+	best := 0
+	for i := range w.phases {
+		if len(w.phases[i]) < len(w.phases[best]) {
+			best = i
+		}
+	}
+	rec.worker, rec.phase = w, best
+	w.phases[best] = append(w.phases[best], rec)
+	w.load.Add(1)
+	select {
+	case w.wake <- struct{}{}:
+	default: // it has been told already
+	}
+	return nil
+}
+
+// remove takes the recording out. A turn that has begun may still reach it.
+func (w *worker) remove(rec *Recording) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	p := &w.phases[rec.phase]
+	if i := slices.Index(*p, rec); i >= 0 {
+		*p = slices.Delete(*p, i, i+1)
+		w.load.Add(-1)
+	}
+}
+
+// end refuses more recordings, and gives those that are there.
+func (w *worker) end() []*Recording {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ended = true
+	return slices.Concat(w.phases[:]...)
+}
+
+// run gives every phase its turn, once per interval, until ctx ends.
+func (w *worker) run(ctx context.Context) {
+	begin := time.Now()
+	step := w.interval / phases
+	timer := time.NewTimer(step)
+	defer timer.Stop()
+	for next := 0; ; { // next counts the turns since begin
+		due := int(time.Since(begin) / step)
+		// After a stall one turn of each phase fetches all that has waited.
+		for next = max(next, due-phases); next < due; next++ {
+			late := time.Since(begin) - time.Duration(next+1)*step
+			w.delay.Store(max(w.delay.Load(), int64(late)))
+			w.drain(next % phases)
+		}
+		idle, ok := w.idle(next)
+		if ok {
+			timer.Reset(time.Until(begin.Add(time.Duration(next+idle+1) * step)))
+		} else {
+			timer.Stop()
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-w.wake:
+		case <-timer.C:
+		}
+	}
+}
+
+// idle is the number of turns from next on that have nothing to drain; false
+// when none has.
+func (w *worker) idle(next int) (int, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i := range phases {
+		if len(w.phases[(next+i)%phases]) > 0 {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+// drain gives one phase its turn.
+func (w *worker) drain(phase int) {
+	w.mu.Lock()
+	w.turn = append(w.turn[:0], w.phases[phase]...)
+	w.mu.Unlock()
+	for _, rec := range w.turn {
+		rec.drain(w.batch)
+	}
+	clear(w.turn) // do not keep closed recordings alive
+}

@@ -1,0 +1,189 @@
+package recorder_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/pion/rtp"
+
+	"github.com/greffier/greffier/audit"
+	"github.com/greffier/greffier/catalog"
+	"github.com/greffier/greffier/media"
+	"github.com/greffier/greffier/policy"
+	"github.com/greffier/greffier/recorder"
+	"github.com/greffier/greffier/siprec"
+	"github.com/greffier/greffier/storage"
+	"github.com/greffier/greffier/storage/seal"
+	"github.com/greffier/greffier/storage/spool"
+	"github.com/greffier/greffier/storage/storagetest"
+)
+
+// A bench is a recorder with every part real, but for the store, which is the strict fake.
+type bench struct {
+	*recorder.Recorder
+	t        *testing.T
+	dir      string
+	store    *storagetest.Fake
+	archive  *recorder.Archive
+	stop     func()
+	receiver *media.Receiver
+}
+
+var loopback = netip.MustParseAddr("127.0.0.1")
+
+// newBench opens a recorder in dir; with run it works on its spool.
+func newBench(t *testing.T, dir string, store *storagetest.Fake, policyFile string, run bool) *bench {
+	t.Helper()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	p, err := policy.Load(policyFile, policy.Options{SamplingKey: make([]byte, 32)})
+	must(err)
+	wrapper, err := seal.LocalFile(filepath.Join(dir, "kek"))
+	must(err)
+	keys, err := seal.OpenKeys(filepath.Join(dir, "keys"), wrapper)
+	must(err)
+	sp, err := spool.Open(filepath.Join(dir, "spool"), spool.Options{})
+	must(err)
+	cat, err := catalog.Open(filepath.Join(dir, "catalog.sqlite"))
+	must(err)
+	log, err := audit.Open(filepath.Join(dir, "audit"), audit.Options{})
+	must(err)
+	receiver, err := media.NewReceiver(media.Config{Addr: loopback})
+	must(err)
+	rec, err := recorder.New(recorder.Config{
+		Policy: p, Receiver: receiver, Spool: sp, Keys: keys, Store: store, Catalog: cat, Audit: log, PseudonymKey: make([]byte, 32),
+	})
+	must(err)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 2)
+	go func() { ended <- receiver.Run(ctx) }()
+	go func() {
+		if run {
+			ended <- rec.Run(ctx)
+		} else {
+			ended <- nil
+		}
+	}()
+	b := &bench{Recorder: rec, t: t, dir: dir, store: store, receiver: receiver, archive: &recorder.Archive{
+		Store: store, Keys: keys, Catalog: cat, Audit: log, AuditDir: filepath.Join(dir, "audit"), SpoolDir: filepath.Join(dir, "spool"), PseudonymKey: make([]byte, 32),
+	}}
+	stopped := false
+	b.stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel()
+		if err := errors.Join(<-ended, <-ended, sp.Close(), cat.Close(), log.Close()); err != nil {
+			t.Errorf("stop: %v", err)
+		}
+	}
+	t.Cleanup(b.stop)
+	return b
+}
+
+// invitation is an offer of two PCMU streams.
+func invitation(callID string) siprec.Invitation {
+	offer := &siprec.Offer{}
+	for _, label := range []siprec.Label{"1", "2"} {
+		offer.Media = append(offer.Media, siprec.Media{
+			Type: "audio", Port: 40000, Protocol: "RTP/AVP", Addr: loopback, Label: label, Direction: siprec.SendOnly,
+			Formats: []siprec.Format{{PayloadType: 0, Encoding: "PCMU", ClockRate: 8000, Channels: 1}},
+		})
+	}
+	return siprec.Invitation{
+		Dialog: siprec.DialogID{CallID: callID, LocalTag: "l", RemoteTag: "r"}, SRC: "test", Source: netip.AddrPortFrom(loopback, 5060),
+		Local: loopback, Offer: offer, At: time.Now(),
+	}
+}
+
+// say sends n packets of a pattern to a port, 20 ms of timestamps apart.
+func say(t *testing.T, port int, ssrc uint32, n int, fill byte) {
+	t.Helper()
+	conn, err := net.DialUDP("udp", nil, &net.UDPAddr{IP: loopback.AsSlice(), Port: port})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	payload := make([]byte, 160)
+	for i := range payload {
+		payload[i] = fill
+	}
+	for i := range n {
+		p := rtp.Packet{Header: rtp.Header{Version: 2, SSRC: ssrc, SequenceNumber: uint16(i), Timestamp: uint32(160 * i)}, Payload: payload}
+		b, err := p.Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Write(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// record makes a short recording of a call and ends it.
+func (b *bench) record(callID string) {
+	b.t.Helper()
+	in := invitation(callID)
+	answer, err := b.Begin(b.t.Context(), in)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for i, m := range answer.Media {
+		if m.Direction != siprec.RecvOnly || m.Port == 0 {
+			b.t.Fatalf("answer %d: %s on port %d", i, m.Direction, m.Port)
+		}
+		say(b.t, m.Port, uint32(i+1), 25, byte(0x10+i))
+	}
+	b.End(in.Dialog, siprec.EndBye, time.Now().Add(500*time.Millisecond))
+}
+
+// locked waits until n recordings are locked.
+func (b *bench) locked(n int) []catalog.Recording {
+	b.t.Helper()
+	deadline := time.NewTimer(30 * time.Second)
+	defer deadline.Stop()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		rows, err := b.archive.Catalog.List(context.Background(), catalog.Query{State: catalog.StateLocked})
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		if len(rows) >= n {
+			return rows
+		}
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			b.t.Fatalf("%d recordings are locked, want %d", len(rows), n)
+		}
+	}
+}
+
+// agree expects a verification without problems.
+func (b *bench) agree() {
+	b.t.Helper()
+	rep, err := b.archive.Verify(context.Background(), func(int) {})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for _, p := range rep.Problems {
+		b.t.Errorf("verify: %s", p)
+	}
+}
+
+func newFake(t *testing.T) *storagetest.Fake {
+	return storagetest.NewFake(t, storagetest.FakeOptions{})
+}
+
+var _ storage.Store = (*storagetest.Fake)(nil)

@@ -1,0 +1,135 @@
+package recorder_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/greffier/greffier/catalog"
+	"github.com/greffier/greffier/siprec"
+	"github.com/greffier/greffier/storage/storagetest"
+)
+
+const recordAll = "../testdata/policies/record-all.yaml"
+
+// TestStoreFaults: whatever write to the store fails, once, done or not, the recording is locked in the end, once.
+func TestStoreFaults(t *testing.T) {
+	for _, op := range []storagetest.Op{storagetest.OpPut, storagetest.OpLock} {
+		for _, suffix := range []string{"recording.wav.age", "recording.json.age"} {
+			for _, effect := range []storagetest.Effect{storagetest.NotDone, storagetest.DoneButLost} {
+				fault := storagetest.Fault{Op: op, Suffix: suffix, Effect: effect}
+				t.Run(strings.ReplaceAll(fault.String(), " ", "-"), func(t *testing.T) {
+					t.Parallel()
+					store := newFake(t)
+					store.Script(fault)
+					b := newBench(t, t.TempDir(), store, recordAll, true)
+					b.record("call")
+					b.locked(1)
+					if left := store.Pending(); len(left) != 0 {
+						t.Errorf("the fault was never met: %v", left)
+					}
+					b.agree()
+				})
+			}
+		}
+	}
+}
+
+// TestSpoolOutlivesTheProcess: a recording that was ended, and one that was not, are finished by the next process.
+func TestSpoolOutlivesTheProcess(t *testing.T) {
+	dir, store := t.TempDir(), newFake(t)
+	first := newBench(t, dir, store, recordAll, false)
+	first.record("ended")
+	in := invitation("open")
+	answer, err := first.Begin(t.Context(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	say(t, answer.Media[0].Port, 1, 25, 0x20)
+	first.stop()
+
+	second := newBench(t, dir, store, recordAll, true)
+	causes := map[siprec.EndCause]int{}
+	for _, r := range second.locked(2) {
+		causes[r.EndCause]++
+	}
+	if causes[siprec.EndBye] != 1 || causes[siprec.EndRestart] != 1 {
+		t.Errorf("end causes %v", causes)
+	}
+	second.agree()
+}
+
+// TestNotRecordedLeavesNothing: no key, no spool file, no object; the decision is kept, the parties are hashes.
+func TestNotRecordedLeavesNothing(t *testing.T) {
+	dir := t.TempDir()
+	text, err := os.ReadFile(recordAll)
+	if err != nil {
+		t.Fatal(err)
+	}
+	policyFile := filepath.Join(dir, "policy.yaml")
+	if err := os.WriteFile(policyFile, []byte(strings.Replace(string(text), "sample: 100%", "sample: 0.0000001%", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	store := newFake(t)
+	b := newBench(t, dir, store, policyFile, true)
+	in := invitation("call")
+	answer, err := b.Begin(t.Context(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, m := range answer.Media {
+		if m.Direction != siprec.Inactive || m.Port == 0 {
+			t.Errorf("answer %d: %s on port %d", i, m.Direction, m.Port)
+		}
+	}
+	b.End(in.Dialog, siprec.EndBye, time.Now())
+	rows, err := b.archive.Catalog.List(t.Context(), catalog.Query{})
+	if err != nil || len(rows) != 1 || rows[0].State != catalog.StateNotRecorded || rows[0].EndedAt.IsZero() {
+		t.Fatalf("catalog has %+v, %v", rows, err)
+	}
+	if calls := store.Calls(); len(calls) != 0 {
+		t.Errorf("the store was written to: %v", calls)
+	}
+	keys, err := b.archive.Keys.List(t.Context())
+	if err != nil || len(keys) != 0 {
+		t.Errorf("keys %v, %v", keys, err)
+	}
+	b.agree()
+}
+
+// TestRefusals: an offer without a format that we decode is refused, and leaves nothing.
+func TestRefusals(t *testing.T) {
+	b := newBench(t, t.TempDir(), newFake(t), recordAll, true)
+	in := invitation("call")
+	for i := range in.Offer.Media {
+		in.Offer.Media[i].Formats = []siprec.Format{{PayloadType: 18, Encoding: "G729", ClockRate: 8000, Channels: 1}}
+	}
+	_, err := b.Begin(t.Context(), in)
+	var refusal *siprec.Refusal
+	if !errors.As(err, &refusal) || refusal.Kind != siprec.NoMedia {
+		t.Errorf("begin: %v, want a refusal for want of media", err)
+	}
+	rows, err := b.archive.Catalog.List(context.Background(), catalog.Query{})
+	if err != nil || len(rows) != 0 {
+		t.Errorf("catalog has %v, %v", rows, err)
+	}
+}
+
+// TestOneUsableLine: an m-line that we cannot decode is refused by port 0, the other is recorded.
+func TestOneUsableLine(t *testing.T) {
+	b := newBench(t, t.TempDir(), newFake(t), recordAll, true)
+	in := invitation("call")
+	in.Offer.Media[0].Formats = []siprec.Format{{PayloadType: 18, Encoding: "G729", ClockRate: 8000, Channels: 1}}
+	answer, err := b.Begin(t.Context(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if answer.Media[0].Port != 0 || answer.Media[1].Port == 0 || answer.Media[1].Direction != siprec.RecvOnly {
+		t.Errorf("answer %+v", answer.Media)
+	}
+	b.End(in.Dialog, siprec.EndBye, time.Now())
+}
