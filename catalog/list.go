@@ -133,17 +133,17 @@ func (q Query) where() (string, []any, error) {
 	}
 	if q.Party != "" {
 		condition, arg := partyCondition(q.Party)
-		and("EXISTS (SELECT 1 FROM participants p WHERE p.recording_id = recordings.id AND "+condition+")", arg)
+		and("id IN (SELECT p.recording_id FROM participants p WHERE "+condition+")", arg)
 	}
 	if q.Number != "" {
 		if numberKey(q.Number) == "" {
 			return "", nil, fmt.Errorf("number %q has no digits", q.Number)
 		}
 		condition, arg := numberCondition(q.Number)
-		and("EXISTS (SELECT 1 FROM participants p WHERE p.recording_id = recordings.id AND "+condition+")", arg)
+		and("id IN (SELECT p.recording_id FROM participants p WHERE "+condition+")", arg)
 	}
 	if q.CallID != "" {
-		and("EXISTS (SELECT 1 FROM call_ids i WHERE i.recording_id = recordings.id AND i.call_id = ?)", q.CallID)
+		and("id IN (SELECT i.recording_id FROM call_ids i WHERE i.call_id = ?)", q.CallID)
 	}
 	return "WHERE " + strings.Join(conditions, " AND "), args, nil
 }

@@ -296,7 +296,9 @@ func (rec *Recording) collectRTP(i int, d drain) int64 {
 		for j := range n {
 			g := d.batch.datagram(j)
 			last = d.arrival(g.arrival)
-			drops = max(drops, g.drops)
+			if g.drops != 0 {
+				drops = g.drops // a total: the last is the one that counts
+			}
 			switch {
 			case g.truncated:
 				rec.timeline.packet(i, last, g.source, nil) // counted as malformed

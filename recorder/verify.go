@@ -252,11 +252,11 @@ func (a *Archive) verifyStrangers(ctx context.Context, known map[string]bool, pa
 			rep.problem("%s: decided, and not in the catalog (`greffier catalog rebuild` mends it)", id)
 		}
 	}
-	ids, err := a.Keys.List(ctx)
-	if err != nil {
-		rep.problem("keys: %v", err)
-	}
-	for _, id := range ids {
+	for id, err := range a.Keys.List(ctx) {
+		if err != nil {
+			rep.problem("keys: %v", err)
+			break
+		}
 		if !known[id] && !spooled(id) && !now(id) && !stories[id].undone {
 			rep.Notices = append(rep.Notices, fmt.Sprintf("%s: a key that opens nothing", id))
 		}

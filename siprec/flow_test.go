@@ -343,3 +343,23 @@ func TestExtensionsNewestLast(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// TestLimitsOfIdentity: identities and identifiers that change for ever do not grow for ever.
+func TestLimitsOfIdentity(t *testing.T) {
+	var m siprec.Metadata
+	for i := range siprec.MaxSIPSessionIDs + 10 {
+		m.Apply(parseDocument(t, xmlDocument("complete", session("cs", fmt.Sprintf("<sipSessionID>c%d</sipSessionID>", i)),
+			fmt.Sprintf(`<participant participant_id="p"><nameID aor="a%d"><name>n</name></nameID></participant>`, i))), at(i))
+	}
+	if ids := len(m.Sessions[0].SIPSessionIDs); ids != siprec.MaxSIPSessionIDs || m.CallKey("") != "c0" {
+		t.Errorf("%d identifiers, key %s", ids, m.CallKey(""))
+	}
+	p := m.Participants[0]
+	if len(p.Names) != siprec.MaxNames || p.AOR() != fmt.Sprint("a", siprec.MaxSIPSessionIDs+9) || p.Name() != "n" {
+		t.Errorf("%d names, the first %s", len(p.Names), p.AOR())
+	}
+	m.Apply(parseDocument(t, xmlDocument("partial", `<participant participant_id="p"><nameID><name>new</name></nameID></participant>`)), at(1000))
+	if q := m.Participants[0]; q.Name() != "new" || q.AOR() != p.AOR() {
+		t.Errorf("after a new name: %+v", q.Names[0])
+	}
+}

@@ -6,7 +6,8 @@ import (
 )
 
 // parseTime reads the forms of time that SRCs write: RFC 3339 with or without fraction, an offset without colon, "T" or "Z" in
-// lower case or a space for "T". The warning is empty when all is well. A time without zone is not guessed at: SRCs write local time or UTC.
+// lower case or a space for "T". The warning is empty when all is well. A time without zone is not guessed at: it may be local
+// time or UTC.
 func parseTime(raw string) (Time, Warning) {
 	t := Time{Raw: raw}
 	if raw == "" {

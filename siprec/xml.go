@@ -44,7 +44,7 @@ func fold(name string) string {
 // An xmlReader reads a document into elements. It is our own because what SRCs send as XML is not always XML: names with a
 // bare '&' or '<', text before or after the root, ends cut off. Where encoding/xml would stop, it takes the doubtful character
 // as text, notes that the document is ill-formed, and goes on. On well-formed documents it agrees with encoding/xml, which a
-// fuzz test checks. Documents type definitions are skipped; entities but the five of XML are never expanded.
+// fuzz test checks. Document type definitions are skipped; entities but the five of XML are never expanded.
 type xmlReader struct {
 	b    []byte
 	pos  int

@@ -9,6 +9,7 @@ import (
 	"hash"
 	"io"
 	"sync"
+	"sync/atomic"
 )
 
 // errContent: the reader that a caller gave to Put, or an open object, failed.
@@ -81,9 +82,11 @@ func hexSum(h hash.Hash) string { return hex.EncodeToString(h.Sum(nil)) }
 // A lease lends a reader for the time of a call: whoever still holds it afterwards, such as an HTTP transport that was cut off,
 // reads nothing more.
 type lease struct {
-	mu   sync.RWMutex
+	mu   sync.RWMutex // held for writing by end; protects over
 	r    io.ReaderAt
 	over bool
+
+	failure atomic.Pointer[error] // the reader's own last, which a transport would pass on as its own
 }
 
 func (l *lease) ReadAt(p []byte, offset int64) (int, error) {
@@ -92,7 +95,19 @@ func (l *lease) ReadAt(p []byte, offset int64) (int, error) {
 	if l.over {
 		return 0, fmt.Errorf("read after the end of the call: %w", context.Canceled)
 	}
-	return l.r.ReadAt(p, offset)
+	n, err := l.r.ReadAt(p, offset)
+	if err != nil && err != io.EOF {
+		l.failure.Store(&err)
+	}
+	return n, err
+}
+
+// blame gives err, or what made the reader fail.
+func (l *lease) blame(err error) error {
+	if failure := l.failure.Load(); failure != nil && err != nil {
+		return fmt.Errorf("%w: %w", errContent, *failure)
+	}
+	return err
 }
 
 // end waits for reads that are under way.

@@ -30,7 +30,7 @@ func (s *S3) Put(ctx context.Context, key string, r io.ReaderAt, size int64, o P
 	defer lent.end()
 	ref, err := s.put(ctx, key, lent, size, o)
 	if err != nil {
-		return Ref{}, fmt.Errorf("put object %s: %w", key, err)
+		return Ref{}, fmt.Errorf("put object %s: %w", key, lent.blame(err))
 	}
 	return ref, nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -17,17 +18,16 @@ func TestEndToEndSIPp(t *testing.T) {
 	dir := t.TempDir()
 	s := start(t, dir, recordAll)
 	work := t.TempDir()
-	for name, f := range map[string]float64{"left.pcap": 440, "right.pcap": 880} {
-		pcm := make([]int16, 6*8000)
-		siprectest.Bursts(f, time.Second, 100*time.Millisecond).Read(pcm, 0)
-		file, err := os.Create(filepath.Join(work, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := siprectest.WritePCAP(file, pcm, siprectest.PCAP{}); err != nil {
-			t.Fatal(err)
-		}
-		if err := file.Close(); err != nil {
+	left, right := make([]int16, 6*8000), make([]int16, 6*8000)
+	siprectest.Bursts(440, time.Second, 100*time.Millisecond).Read(left, 0)
+	siprectest.Bursts(880, time.Second, 100*time.Millisecond).Read(right, 0)
+	var capture bytes.Buffer
+	if err := siprectest.WritePCAP(&capture, right, siprectest.PCAP{}); err != nil {
+		t.Fatal(err)
+	}
+	// SIPp plays one capture a call; the other stream it reads as raw mu-law.
+	for name, content := range map[string][]byte{"left.ulaw": siprectest.EncodePCMU(nil, left), "right.pcap": capture.Bytes()} {
+		if err := os.WriteFile(filepath.Join(work, name), content, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}

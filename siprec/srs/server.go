@@ -40,7 +40,7 @@ type Config struct {
 
 	Log     *zap.Logger      // default: none
 	Clock   func() time.Time // default: time.Now
-	Refused func(Refused)    // called for each refused request, from several goroutines, before it is answered
+	Refused func(Refused)    // called for each refused request, from several goroutines, before the answer; for strangers, soon after it
 	Ready   func() error     // asked before an INVITE or OPTIONS is accepted; an error gives 503 with Retry-After
 }
 

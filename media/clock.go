@@ -1,0 +1,112 @@
+package media
+
+const (
+	// settleTime is how long after an anchor was set it may still be moved at once, with all that was placed by it: the first
+	// packet may have been a late one. Shorter than commitDelay, so that what moves is not committed yet.
+	settleTime = 300 * ms
+	// settlePackets is the least number of packets that may move an anchor.
+	settlePackets = 2
+)
+
+// A clock maps a source's timestamps to positions: position = time + anchor.
+type clock struct {
+	stamp uint32 // the last timestamp
+	time  int64  // the same, unwrapped
+	known bool   // there was one
+
+	anchored bool
+	anchor   int64
+	before   int64 // the anchor until the last jump, for packets from before it
+	jumped   bool  // before is known
+	resumed  int   // terms.resumed when the anchor was last checked
+
+	highest int64 // extended sequence number of the newest packet placed
+	end     int64 // unwrapped timestamp after that packet
+
+	// A single sample of drift that is taken out moves the anchor: packets from before it use the old one.
+	correctedAt int64
+	corrected   int64
+
+	// Since the anchor was set, and until it is settled.
+	settled bool
+	until   int64 // position of arrival
+	from    int64 // first position placed by this anchor
+	to      int64 // after the last one
+	floor   int64 // what is before it was placed by others
+	least   int64 // lateness of the promptest packet
+	seen    int   // packets that least is of
+}
+
+// unwrap extends a timestamp to 64 bits: it is within 2^31 of the last one.
+func (k *clock) unwrap(stamp uint32, newest bool) int64 {
+	if !k.known {
+		k.stamp, k.time, k.known = stamp, int64(stamp), true
+		return k.time
+	}
+	time := k.time + int64(int32(stamp-k.stamp))
+	if newest {
+		k.stamp, k.time = stamp, time
+	}
+	return time
+}
+
+// position is where a timestamp belongs.
+func (k *clock) position(time int64) int64 {
+	if time < k.correctedAt {
+		return time + k.anchor - k.corrected
+	}
+	return time + k.anchor
+}
+
+// forget is for a new source: nothing of the old one's timestamps means anything any more.
+func (k *clock) forget() {
+	*k = clock{resumed: k.resumed}
+}
+
+// set anchors time at pos. What is before floor belongs to others.
+func (k *clock) set(time, pos, at, floor int64, settled bool) {
+	if k.anchored {
+		k.before, k.jumped = k.anchor, true
+	}
+	k.anchored, k.anchor = true, pos-time
+	k.correctedAt, k.corrected = time, 0
+	k.settled, k.until, k.from, k.to, k.floor = settled, at+settleTime, pos, pos, floor
+	k.least, k.seen = 0, 0
+}
+
+// sample takes the lateness of a packet while the anchor settles.
+func (k *clock) sample(late int64) {
+	if k.seen == 0 || late < k.least {
+		k.least = late
+	}
+	k.seen++
+}
+
+// reordered is told that a packet came from before the first one: what was measured so far was measured on packets that had
+// overtaken others.
+func (k *clock) reordered() {
+	k.least, k.seen = 0, 0
+}
+
+// settle ends the anchor's first time: when its promptest packet was earlier than the one that it was set by, all that it placed
+// moves, but never below what is committed or placed by others. What cannot be moved is returned.
+func (t *timeline) settle(s *stream, c *channel) {
+	k := &s.clock
+	k.settled = true
+	if k.seen < settlePackets || k.least == 0 {
+		return
+	}
+	rest := k.least
+	if k.from >= t.committed && c.data != nil {
+		delta := max(k.least, max(k.floor, t.committed)-k.from)
+		delta = min(delta, t.committed+ringSamples-k.to)
+		if delta != 0 && (delta < 0) == (k.least < 0) {
+			c.move(k.from, k.to, delta, t.sampleBytes())
+			k.anchor += delta
+			k.from += delta
+			k.to += delta
+			rest -= delta
+		}
+	}
+	s.drift.correct(rest)
+}

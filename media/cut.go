@@ -1,0 +1,156 @@
+package media
+
+import (
+	"github.com/greffier/greffier/media/codec"
+)
+
+// cut is told that everything that arrived up to drained was given. It commits what is older than commitDelay, when that is
+// enough to be worth a block.
+func (t *timeline) cut(drained int64) {
+	now := t.position(drained)
+	for i, s := range t.streams {
+		if n := len(s.held.packets); n > 0 && drained-s.held.packets[n-1].arrival > int64(limboTime) {
+			t.release(s)
+		}
+		if c := t.channelOf(i); s.clock.anchored && !s.clock.settled && now >= s.clock.until {
+			t.settle(s, c)
+		}
+	}
+	if limit := now - commitDelay; limit-t.committed >= cutInterval {
+		t.commit(limit)
+	}
+	t.forget(drained)
+}
+
+// channelOf is the channel of a stream.
+func (t *timeline) channelOf(stream int) *channel {
+	return t.channels[t.streams[stream].stats.Channel]
+}
+
+// close commits everything. The recording ended at an instant; sound that was placed after it is kept.
+func (t *timeline) close(at int64) Summary {
+	for i, s := range t.streams {
+		t.release(s)
+		if s.clock.anchored && !s.clock.settled {
+			t.settle(s, t.channelOf(i))
+		}
+	}
+	end := max(t.position(at), 0)
+	for _, c := range t.channels {
+		end = max(end, c.end)
+	}
+	t.commit(end)
+	if t.committed < end {
+		t.commit(end) // the sink may only have been out of breath
+	}
+	if t.committed < end {
+		t.unsaved += end - t.committed
+		t.skip(end)
+	}
+	return Summary{
+		Samples: end, Rate: Rate, Channels: len(t.channels), Streams: t.stats(nil),
+		SinkErrors: t.sinkErrors, Unsaved: t.unsaved, Err: t.sinkError,
+	}
+}
+
+// commit gives the sink all up to limit, in blocks of no more than a ring. What the sink refuses stays, to be offered again.
+func (t *timeline) commit(limit int64) {
+	if limit-t.committed > maxSilence {
+		t.commitTo(t.committed + ringSamples)
+		t.skip(limit - ringSamples)
+	}
+	for t.committed < limit {
+		if !t.commitTo(min(limit, t.committed+ringSamples)) {
+			return
+		}
+	}
+}
+
+// makeRoom commits as much as must be for the ring to reach end. What the sink refuses is lost then.
+func (t *timeline) makeRoom(end int64) {
+	need := end - ringSamples
+	t.commit(min(need, need/64*64+64))
+	if t.committed < need {
+		t.unsaved += need - t.committed
+		t.skip(need)
+	}
+}
+
+// commitTo gives the sink one block, from what is committed to limit.
+func (t *timeline) commitTo(limit int64) bool {
+	b := &t.block
+	*b = Block{
+		Start: t.committed, Samples: int(limit - t.committed), Rate: Rate, Channels: len(t.channels),
+		Encoding: t.stored(), Gaps: b.Gaps[:0],
+	}
+	for i, c := range t.channels {
+		t.gaps(i, c, limit)
+	}
+	t.interleave(b)
+	if !t.append(b) {
+		return false
+	}
+	for _, g := range b.Gaps {
+		if g.Samples > 0 {
+			t.channels[g.Channel].hole(run{g.Start, g.Start + g.Samples})
+		}
+	}
+	t.skip(limit)
+	return true
+}
+
+// skip frees the ring up to limit.
+func (t *timeline) skip(limit int64) {
+	for _, c := range t.channels {
+		c.silent = c.data == nil || limit-t.committed > ringSamples || !c.has(limit-1)
+		c.open = c.silent && c.end < limit && c.first != never
+		if c.data != nil {
+			c.mark(t.committed, int(min(limit-t.committed, ringSamples)), false)
+		}
+		c.committedTo(limit)
+	}
+	t.committed = limit
+}
+
+// stored is the encoding of a block; of one without any sound it does not matter.
+func (t *timeline) stored() codec.Encoding {
+	if t.encoding == 0 {
+		return codec.PCMU
+	}
+	return t.encoding
+}
+
+// append offers a block to the sink.
+func (t *timeline) append(b *Block) bool {
+	if err := t.sink.Append(b); err != nil {
+		t.sinkErrors++
+		t.sinkError = err
+		return false
+	}
+	return true
+}
+
+// patch gives the sink those of the samples that fill committed silence. It returns how many.
+func (t *timeline) patch(s *stream, c *channel, index int, e codec.Encoding, payload []byte, pos int64) int {
+	placed := 0
+	for {
+		r := c.takeHole(max(pos, t.committed-LateLimit), pos+int64(len(payload)))
+		if r.start == r.end {
+			break
+		}
+		b := Block{
+			Start: r.start, Samples: int(r.end - r.start), Rate: Rate, Channels: len(t.channels), Encoding: e,
+			Data: payload[r.start-pos : r.end-pos], Late: true, Channel: index,
+		}
+		t.block = b
+		if !t.append(&t.block) {
+			t.unsaved += r.end - r.start
+		}
+		placed += b.Samples
+	}
+	if placed > 0 {
+		s.stats.Patched++
+		c.first = min(c.first, pos)
+	}
+	return placed
+}

@@ -1,0 +1,137 @@
+package media
+
+const (
+	// driftWindow is how long the promptest packet is sought: jitter bursts are shorter.
+	driftWindow = 4000 * ms
+	// driftTrigger is the lateness of the promptest packet of a window, either way, that is taken for drift.
+	driftTrigger = 3 * ms
+	// driftStep is the most that one window may correct: 2,000 ppm. A path whose delay changes is followed slowly, so that an
+	// outlier does no harm.
+	driftStep = 8 * ms
+	// driftPackets is the least number of packets in a window.
+	driftPackets = 3
+	// driftKnown is how long a clock must be watched before its rate is said.
+	driftKnown = 30 * Rate
+	// paceTime and pacePackets are for how long packets of another length are watched, to tell how the sender sends them.
+	paceTime    = 1000 * ms
+	pacePackets = 8
+	// sameLength is how much packets of one length may differ, in samples.
+	sameLength = 2 * ms
+)
+
+// The pace says when a sender sends a packet. It matters only when the length of packets changes.
+type pace uint8
+
+const (
+	paceUnknown pace = iota
+	paceEnd          // when its last sample is there: a telephone
+	paceStart        // when its first one is due: a file that is played
+)
+
+// Drift watches how late the promptest packets are, window by window, and says by how much the anchor is to move.
+type drift struct {
+	pending int64 // samples to correct, positive: later
+	moved   int64 // samples corrected so far
+	since   int64 // position of arrival of the first packet watched
+	last    int64 // of the newest
+
+	begun    int64 // position of arrival at which the window began
+	least    int64
+	seen     int
+	previous int64 // the last window's least
+	has      bool  // previous is known
+
+	pace   pace
+	length int64 // of the packets that the anchor was set by
+	other  struct{ begun, end, start, seen int64 }
+}
+
+// reset begins anew with an anchor that was set by a packet of this length.
+func (d *drift) reset(at, length int64) {
+	*d = drift{since: at, last: at, begun: at, length: length, pace: d.pace}
+}
+
+// correct asks for a correction that came from elsewhere.
+func (d *drift) correct(samples int64) {
+	d.pending += samples
+}
+
+// sample takes the lateness of a packet's end.
+func (d *drift) sample(at, late, length int64) {
+	if longer := length - d.length; longer > sameLength || longer < -sameLength {
+		switch d.pace {
+		case paceUnknown:
+			d.watch(at, late, longer)
+			return
+		case paceStart:
+			late += longer
+		}
+	}
+	d.last = at
+	if d.seen == 0 || late < d.least {
+		d.least = late
+	}
+	d.seen++
+	if at-d.begun >= driftWindow && d.seen >= driftPackets {
+		d.close(at)
+	}
+}
+
+// close ends a window. Packets that come too early are proof at once: none can come before it was sent. Packets that come too
+// late are believed when two windows agree.
+func (d *drift) close(at int64) {
+	if d.pending == 0 {
+		switch both := min(d.least, d.previous); {
+		case d.least < -driftTrigger:
+			d.pending = max(d.least, -driftStep)
+		case d.has && both > driftTrigger:
+			d.pending = min(both, driftStep)
+		}
+	}
+	d.previous, d.has = d.least, true
+	d.begun, d.seen = at, 0
+}
+
+// applied is told that the anchor moved.
+func (d *drift) applied(samples int64) {
+	d.pending -= samples
+	d.moved += samples
+	d.least -= samples
+	d.previous -= samples
+}
+
+// watch finds the pace from the first packets of another length: at the one pace their ends are prompt, at the other their
+// starts.
+func (d *drift) watch(at, late, longer int64) {
+	o := &d.other
+	if o.seen == 0 {
+		o.begun, o.end, o.start = at, late, late+longer
+	}
+	o.end, o.start = min(o.end, late), min(o.start, late+longer)
+	o.seen++
+	if at-o.begun < paceTime || o.seen < pacePackets {
+		return
+	}
+	d.pace = paceEnd
+	if magnitude(o.start) < magnitude(o.end) {
+		d.pace = paceStart
+	}
+	d.begun, d.seen, d.has = at, 0, false
+}
+
+// ppm is by how much the sender's clock runs faster than ours, in millionths; 0 as long as it is not known.
+func (d *drift) ppm() float64 {
+	elapsed := d.last - d.since
+	if elapsed < driftKnown {
+		return 0
+	}
+	moved := d.moved
+	if d.has {
+		moved += d.previous
+	}
+	return -float64(moved) / float64(elapsed) * 1e6
+}
+
+func magnitude(n int64) int64 {
+	return max(n, -n)
+}

@@ -1,0 +1,58 @@
+package media
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Hold stalls whoever would drain the recording, until release is called.
+func (rec *Recording) Hold() (release func()) {
+	rec.mu.Lock()
+	return rec.mu.Unlock
+}
+
+// DrainFunc gives a function that does what a receiver goroutine does in one
+// turn of the recording.
+func (rec *Recording) DrainFunc() func() {
+	b := newBatch()
+	return func() { rec.drain(b) }
+}
+
+// SocketError makes the next receive on an RTP socket of the recording fail
+// with an ICMP error: it connects the socket to a peer that is not there. From
+// then on only that peer is heard.
+func (rec *Recording) SocketError(stream int, peer netip.AddrPort) error {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	return rec.legs[stream].rtp.provokeError(peer)
+}
+
+// ReceiveBuffer is the size that is asked for.
+const ReceiveBuffer = receiveBuffer
+
+// ClipArrival brings a kernel timestamp to our clock, which stands shift from
+// the system's, in a drain of what came between two times.
+func ClipArrival(kernel, from, until, shift int64) int64 {
+	d := drain{from: from, until: until, shift: shift}
+	return d.arrival(kernel)
+}
+
+// SteadyClock is a clock that began at base, which the wall clock called wall.
+func SteadyClock(base time.Time, wall int64) func(time.Time) int64 {
+	return steadyClock{base: base, wall: wall}.at
+}
+
+// Range hands out and takes back the port numbers of a range, without sockets.
+type Range struct{ p *portRange }
+
+// NewRange checks a range.
+func NewRange(first, last int) (Range, error) {
+	p, err := newPortRange(netip.Addr{}, first, last)
+	return Range{p}, err
+}
+
+func (r Range) Take() (int, bool) { return r.p.take() }
+func (r Range) GiveBack(port int) { r.p.giveBack(port) }
+
+// IsRTCP is isRTCP.
+func IsRTCP(data []byte) bool { return isRTCP(data) }

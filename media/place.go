@@ -1,0 +1,229 @@
+package media
+
+import "github.com/greffier/greffier/media/codec"
+
+const (
+	// aheadDoubt is how far a packet may seem to come before it was spoken without a look at its sequence number.
+	aheadDoubt = 60 * ms
+	// aheadLimit is how far at most, for packets whose sequence numbers agree with their timestamps.
+	aheadLimit = 500 * ms
+	// resumeLimit is by how much a timestamp may contradict the arrival after a hold.
+	resumeLimit = 100 * ms
+	// snapLimit: after a jump of timestamps without a missing sequence number the sound goes on where it was, when it came
+	// within this of it.
+	snapLimit = 60 * ms
+	// burstPackets is how many sequence numbers may be missing between two packets whose timestamps agree with them.
+	burstPackets = 32
+	// maxRepeat is how many samples a hole may have to be a correction of drift, filled by the sample before it. No packet is
+	// that short.
+	maxRepeat = 4
+	// gapLeast is the silence from which a correction of drift is made in it at once.
+	gapLeast = 5 * ms
+)
+
+// place finds where a packet belongs, and puts it there: where its timestamp says, unless that contradicts its arrival.
+func (t *timeline) place(s *stream, terms *terms, p *packet) {
+	k := &s.clock
+	c := t.channels[terms.Channel]
+	if !k.anchored {
+		k.resumed = terms.resumed
+		t.anchor(s, c, p)
+	}
+	length := int64(len(p.payload))
+	pos := k.position(p.time)
+	late := p.at - pos - length
+	if terms.resumed > k.resumed {
+		k.resumed = terms.resumed
+		if magnitude(late) > resumeLimit {
+			t.release(s)
+			t.reanchor(s, terms, p)
+			t.put(s, terms, p, k.position(p.time))
+			return
+		}
+	}
+	if !k.settled && (p.at >= k.until || late < -aheadLimit/2) {
+		t.settle(s, c)
+		pos = k.position(p.time)
+		late = p.at - pos - length
+	}
+	newest := p.sequence > k.highest
+	switch {
+	case late >= -aheadDoubt && late <= suspectLate:
+		if len(s.held.packets) > 0 && newest {
+			t.replay(s, burst)
+		}
+	case !newest:
+		pos = k.overtaken(p, pos, length)
+	case late > suspectLate && p.time+length > k.end:
+		t.doubt(s, p, late)
+		return
+	case late < 0 && late >= -aheadLimit && k.agrees(p, length):
+	default:
+		t.release(s)
+		t.reanchor(s, terms, p)
+		pos = k.position(p.time)
+	}
+	t.put(s, terms, p, pos)
+}
+
+// agrees says whether a packet's sequence number and timestamp tell the same of what lies between it and the newest one.
+func (k *clock) agrees(p *packet, length int64) bool {
+	between := p.sequence - k.highest - 1
+	return between < burstPackets && p.time-k.end == between*length
+}
+
+// overtaken finds the position of a packet that a newer one overtook: when its timestamp is from before a jump, so is its
+// anchor.
+func (k *clock) overtaken(p *packet, pos, length int64) int64 {
+	if !k.jumped {
+		return pos
+	}
+	old := p.time + k.before
+	if late := p.at - old - length; late >= -aheadDoubt && late <= LateLimit {
+		return old
+	}
+	return pos
+}
+
+// anchor sets a source's first anchor: the packet ended when it came.
+func (t *timeline) anchor(s *stream, c *channel, p *packet) {
+	length := int64(len(p.payload))
+	s.clock.set(p.time, p.at-length, p.at, c.end, false)
+	s.clock.highest, s.clock.end = p.sequence-1, p.time
+	s.drift.reset(p.at, length)
+}
+
+// reanchor sets the anchor by arrival, because the timestamps jumped. The sound goes on without a gap when no sequence number is
+// missing and the arrival does not contradict that.
+func (t *timeline) reanchor(s *stream, terms *terms, p *packet) {
+	k, c := &s.clock, t.channels[terms.Channel]
+	length := int64(len(p.payload))
+	pos := p.at - length
+	goesOn := p.sequence == k.highest+1 && magnitude(pos-c.end) <= snapLimit
+	if goesOn {
+		pos = c.end
+	}
+	k.set(p.time, pos, p.at, c.end, goesOn)
+	k.end = p.time
+	s.drift.reset(p.at, length)
+	s.stats.Reanchors++
+}
+
+// put places a packet at a position: in the ring, or as a patch when the position is committed.
+func (t *timeline) put(s *stream, terms *terms, p *packet, pos int64) {
+	k, c := &s.clock, t.channels[terms.Channel]
+	length := int64(len(p.payload))
+	if p.sequence > k.highest {
+		if s.drift.pending != 0 {
+			pos += t.adjust(s, c, p, pos)
+		}
+		if c.end != -preroll && pos-c.end > maxRepeat && p.sequence == k.highest+1 {
+			c.note(run{c.end, pos})
+		}
+		k.highest, k.end = p.sequence, p.time+length
+	}
+	payload := p.payload
+	if low := max(terms.floor, -preroll); pos < low {
+		cut := min(low-pos, length)
+		payload, pos = payload[cut:], pos+cut
+	}
+	placed := t.store(s, c, terms.Channel, p.encoding, payload, pos)
+	if placed {
+		s.stats.Placed++
+		k.from, k.to = min(k.from, pos), max(k.to, pos+int64(len(payload)))
+	}
+	t.measure(s, p)
+}
+
+// measure takes the lateness of the newest packet, when no packet before it is missing.
+func (t *timeline) measure(s *stream, p *packet) {
+	k := &s.clock
+	if k.highest != s.source.highest || !s.source.clean() {
+		return
+	}
+	late := p.at - k.position(k.end)
+	if !k.settled {
+		k.sample(late)
+		return
+	}
+	s.drift.sample(p.at, late, int64(len(p.payload)))
+}
+
+// adjust takes out drift: a single sample per packet, or all in a gap. It returns by how much the packet moves.
+func (t *timeline) adjust(s *stream, c *channel, p *packet, pos int64) int64 {
+	k, d := &s.clock, &s.drift
+	step := max(-1, min(1, d.pending))
+	if gap := pos - c.end; gap >= gapLeast {
+		step = max(d.pending, -gap+maxRepeat+1)
+	} else if step > 0 {
+		s.stats.Inserted++
+	} else {
+		s.stats.Removed++
+	}
+	k.anchor += step
+	k.correctedAt, k.corrected = p.time, step
+	d.applied(step)
+	return step
+}
+
+// store writes samples to the ring and to the sink. It returns whether any were new.
+func (t *timeline) store(s *stream, c *channel, index int, e codec.Encoding, payload []byte, pos int64) bool {
+	length := int64(len(payload))
+	if length == 0 {
+		return false
+	}
+	if pos+length > t.committed+ringSamples {
+		t.makeRoom(pos + length)
+	}
+	placed, late := 0, false
+	if pos < t.committed {
+		n := min(t.committed-pos, length)
+		late = pos+n <= t.committed-LateLimit
+		placed = t.patch(s, c, index, e, payload[:n], pos)
+		payload, pos = payload[n:], pos+n
+	}
+	if len(payload) > 0 {
+		placed += t.write(c, e, payload, pos)
+	}
+	switch {
+	case placed > 0:
+		return true
+	case late:
+		s.stats.Late++
+	default:
+		s.stats.Duplicate++
+	}
+	return false
+}
+
+// write puts samples into the ring, in its encoding. The ring turns linear when the laws differ.
+func (t *timeline) write(c *channel, e codec.Encoding, payload []byte, pos int64) int {
+	if t.encoding == 0 {
+		t.encoding = e
+	}
+	if e == t.encoding {
+		return c.put(pos, payload, 1)
+	}
+	if t.encoding != codec.L16 {
+		for _, other := range t.channels {
+			other.linear(t.encoding)
+		}
+		t.encoding = codec.L16
+	}
+	var wide [512]byte
+	placed := 0
+	for len(payload) > 0 {
+		n := min(len(payload), len(wide)/2)
+		placed += c.put(pos, appendLinear(wide[:0], e, payload[:n]), 2)
+		payload, pos = payload[n:], pos+int64(n)
+	}
+	return placed
+}
+
+// sampleBytes is the size of a sample in the rings.
+func (t *timeline) sampleBytes() int {
+	if t.encoding == codec.L16 {
+		return 2
+	}
+	return 1
+}
