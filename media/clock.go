@@ -22,6 +22,7 @@ type clock struct {
 
 	highest int64 // extended sequence number of the newest packet placed
 	end     int64 // unwrapped timestamp after that packet
+	lost    int64 // source.lost at that packet
 
 	// A single sample of drift that is taken out moves the anchor: packets from before it use the old one.
 	correctedAt int64

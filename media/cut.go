@@ -4,6 +4,9 @@ import (
 	"github.com/greffier/greffier/media/codec"
 )
 
+// roomStep is what is committed beyond need when packets run out of the ring, so that not every packet makes a block.
+const roomStep = 100 * ms
+
 // cut is told that everything that arrived up to drained was given. It commits what is older than commitDelay, when that is
 // enough to be worth a block.
 func (t *timeline) cut(drained int64) {
@@ -69,7 +72,7 @@ func (t *timeline) commit(limit int64) {
 // makeRoom commits as much as must be for the ring to reach end. What the sink refuses is lost then.
 func (t *timeline) makeRoom(end int64) {
 	need := end - ringSamples
-	t.commit(min(need, need/64*64+64))
+	t.commit(need + roomStep)
 	if t.committed < need {
 		t.unsaved += need - t.committed
 		t.skip(need)

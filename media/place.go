@@ -99,7 +99,7 @@ func (t *timeline) reanchor(s *stream, terms *terms, p *packet) {
 	k, c := &s.clock, t.channels[terms.Channel]
 	length := int64(len(p.payload))
 	pos := p.at - length
-	goesOn := p.sequence == k.highest+1 && magnitude(pos-c.end) <= snapLimit
+	goesOn := s.complete(p) && magnitude(pos-c.end) <= snapLimit
 	if goesOn {
 		pos = c.end
 	}
@@ -107,6 +107,12 @@ func (t *timeline) reanchor(s *stream, terms *terms, p *packet) {
 	k.end = p.time
 	s.drift.reset(p.at, length)
 	s.stats.Reanchors++
+}
+
+// complete says that no sequence number is missing between the newest packet placed and this one: what lies between was never
+// sent, or was of a payload type that is not placed.
+func (s *stream) complete(p *packet) bool {
+	return p.sequence == s.clock.highest+1 || s.source.lost() <= s.clock.lost
 }
 
 // put places a packet at a position: in the ring, or as a patch when the position is committed.
@@ -117,10 +123,10 @@ func (t *timeline) put(s *stream, terms *terms, p *packet, pos int64) {
 		if s.drift.pending != 0 {
 			pos += t.adjust(s, c, p, pos)
 		}
-		if c.end != -preroll && pos-c.end > maxRepeat && p.sequence == k.highest+1 {
+		if c.first != never && pos-c.end > maxRepeat && s.complete(p) {
 			c.note(run{c.end, pos})
 		}
-		k.highest, k.end = p.sequence, p.time+length
+		k.highest, k.end, k.lost = p.sequence, p.time+length, s.source.lost()
 	}
 	payload := p.payload
 	if low := max(terms.floor, -preroll); pos < low {

@@ -1,9 +1,6 @@
 package media
 
-import (
-	"math/bits"
-	"time"
-)
+import "math/bits"
 
 // RFC 3550 appendix A.1.
 const (
@@ -117,7 +114,7 @@ func (s *source) report(now int64) (receptionReport, bool) {
 		r.FractionLost = uint8(min(255, lost<<8/interval))
 	}
 	if s.lastSR != 0 {
-		r.Delay = uint32(min(1<<32-1, max(0, now-s.lastSRAt)/1000*65536/int64(time.Second/1000)))
+		r.Delay = uint32(min(1<<32-1, max(0, now-s.lastSRAt)/1000*65536/1e6))
 	}
 	return r, true
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -189,14 +188,10 @@ func (r *Recorder) abandon(ctx context.Context, c *call) error {
 // policy's word; labels that come later get the next channels.
 func (c *call) assign(p *policy.Policy, class policy.Class, o *siprec.Offer) {
 	var fresh []siprec.Label
-	c.labels = make([]siprec.Label, len(o.Media))
-	for i, m := range o.Media {
-		c.labels[i] = labelOf(m, i)
-		if answer, _ := usable(m); answer == nil {
-			continue
-		}
-		if _, known := c.channel[c.labels[i]]; !known && !slices.Contains(fresh, c.labels[i]) {
-			fresh = append(fresh, c.labels[i])
+	c.labels = labelsOf(o)
+	for _, label := range offeredLabels(o) {
+		if _, known := c.channel[label]; !known {
+			fresh = append(fresh, label)
 		}
 	}
 	if len(c.channel) == 0 {
@@ -224,14 +219,6 @@ func (c *call) assign(p *policy.Policy, class policy.Class, o *siprec.Offer) {
 		c.index[c.labels[i]] = len(c.streams)
 		c.streams = append(c.streams, s)
 	}
-}
-
-// labelOf is the m-line's label; one without has its position instead, which RFC 3264 keeps stable.
-func labelOf(m siprec.Media, i int) siprec.Label {
-	if m.Label != "" {
-		return m.Label
-	}
-	return siprec.Label(fmt.Sprintf("m-line %d", i+1))
 }
 
 // entries describe the offer's streams for the journal.

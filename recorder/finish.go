@@ -34,11 +34,11 @@ const (
 // spool. Every step may be repeated: what is staged is used again, what is stored already is recognised by its hash.
 func (r *Recorder) finish(ctx context.Context, id string) error {
 	key, err := r.cfg.Keys.Get(ctx, id)
-	if errors.Is(err, seal.ErrNotFound) || errors.Is(err, seal.ErrDestroyed) {
-		return r.discard(ctx, id) // nobody can read it any more, and nobody was told that it is kept
+	if errors.Is(err, seal.ErrDestroyed) {
+		return r.discard(ctx, id) // nobody can read it any more, by somebody's will
 	}
 	if err != nil {
-		return fmt.Errorf("get key: %w", err)
+		return fmt.Errorf("get key: %w", err) // a key that is missing may come back from a backup: keep the spool
 	}
 	side, err := r.seal(ctx, id, key)
 	if errors.Is(err, errNoBegin) {
@@ -65,11 +65,7 @@ func (r *Recorder) finish(ctx context.Context, id string) error {
 // discard removes what is left of a session that was never answered.
 func (r *Recorder) discard(ctx context.Context, id string) error {
 	return r.do(ctx, EventAbandoned, id, nil, func() (any, error) {
-		err := r.cfg.Keys.Destroy(ctx, id)
-		if errors.Is(err, seal.ErrNotFound) || errors.Is(err, seal.ErrDestroyed) {
-			err = nil
-		}
-		return nil, errors.Join(err, r.cfg.Spool.Remove(id))
+		return nil, errors.Join(r.cfg.Keys.Destroy(ctx, id), r.cfg.Spool.Remove(id))
 	})
 }
 

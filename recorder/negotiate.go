@@ -1,7 +1,9 @@
 package recorder
 
 import (
+	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/greffier/greffier/media"
 	"github.com/greffier/greffier/media/codec"
@@ -14,8 +16,8 @@ const discardPort = 9
 // Encodings that we accept beside audio, since a relay may refuse an answer that leaves one of its payload types out.
 // Their packets carry no sound that is placed: they are counted and dropped.
 const (
-	telephoneEvent = "TELEPHONE-EVENT" // RFC 4733
-	comfortNoise   = "CN"              // RFC 3389
+	telephoneEvent = siprec.TelephoneEvent // RFC 4733
+	comfortNoise   = "CN"                  // RFC 3389
 )
 
 // usable says what of an m-line we can record: the formats to answer, and those that are decoded. No decodable format
@@ -41,9 +43,22 @@ func usable(m siprec.Media) (answer []siprec.Format, decode []media.Format) {
 // offeredLabels lists the labels of the m-lines that can be recorded, in the order of the offer.
 func offeredLabels(o *siprec.Offer) []siprec.Label {
 	var out []siprec.Label
+	for i, label := range labelsOf(o) {
+		if a, _ := usable(o.Media[i]); a != nil {
+			out = append(out, label)
+		}
+	}
+	return out
+}
+
+// labelsOf gives each m-line a label of its own. One that has none, or that of an earlier line, has its position instead,
+// which RFC 3264 keeps stable.
+func labelsOf(o *siprec.Offer) []siprec.Label {
+	out := make([]siprec.Label, len(o.Media))
 	for i, m := range o.Media {
-		if a, _ := usable(m); a != nil {
-			out = append(out, labelOf(m, i))
+		out[i] = m.Label
+		if m.Label == "" || slices.Contains(out[:i], m.Label) {
+			out[i] = siprec.Label(fmt.Sprintf("m-line %d", i+1))
 		}
 	}
 	return out
@@ -63,11 +78,6 @@ func declined(o *siprec.Offer, local netip.Addr) siprec.Answer {
 	return a
 }
 
-// active tells whether an SRC will send on an m-line.
-func active(m siprec.Media) bool {
-	return m.Port != 0 && (m.Direction == siprec.SendOnly || m.Direction == siprec.SendRecv)
-}
-
 // stream is the receiving end of one m-line.
 func stream(m siprec.Media, channel int, anySource bool) media.Stream {
 	_, decode := usable(m)
@@ -77,7 +87,7 @@ func stream(m siprec.Media, channel int, anySource bool) media.Stream {
 		RTCPMux:   m.RTCPMux,
 		RTCP:      m.RTCP,
 		Formats:   decode,
-		Active:    active(m) && decode != nil,
+		Active:    m.Port != 0 && m.Direction.Sends() && decode != nil,
 	}
 	if m.Addr.IsValid() {
 		s.Addrs = []netip.Addr{m.Addr}

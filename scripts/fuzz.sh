@@ -7,7 +7,7 @@ count=0
 while IFS=: read -r file target; do
   dir=./$(dirname "$file")
   echo "fuzz: $dir $target $time"
-  go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" -parallel 2 "$dir" >/tmp/fuzz.$$ 2>&1 || {
+  go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" -fuzzminimizetime 10x -parallel 2 "$dir" >/tmp/fuzz.$$ 2>&1 || {
     cat /tmp/fuzz.$$
     exit 1
   }

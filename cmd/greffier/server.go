@@ -144,11 +144,19 @@ func (m *Main) bindAddr(mediaAddr netip.Addr) netip.Addr {
 		_, hostport, _ := strings.Cut(l, "://")
 		ap, err := netip.ParseAddrPort(hostport)
 		if err != nil || !ap.Addr().IsLoopback() {
-			return netip.Addr{}
+			return unspecified(ap.Addr())
 		}
 		mediaAddr = ap.Addr()
 	}
 	return mediaAddr
+}
+
+// unspecified is any address of the family of a.
+func unspecified(a netip.Addr) netip.Addr {
+	if a.Is6() {
+		return netip.IPv6Unspecified()
+	}
+	return netip.IPv4Unspecified()
 }
 
 // witnessPolicy says which policy is in force, and names every mandate by which it records everything.
@@ -264,9 +272,6 @@ func (m *Main) dataDir() string {
 
 func (m *Main) close() error {
 	var errs []error
-	if m.receiver != nil {
-		errs = append(errs, m.receiver.Close())
-	}
 	if m.spool != nil {
 		errs = append(errs, m.spool.Close())
 	}
