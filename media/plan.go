@@ -33,7 +33,7 @@ func (p *Plan) Write(w io.Writer, blocks iter.Seq2[Block, error]) error {
 	if p.Channels == 0 {
 		return nil
 	}
-	o := overlay{plan: p, w: w, frame: p.Channels * p.Encoding.BytesPerSample(), out: p.start, end: p.start}
+	o := overlay{plan: p, w: w, frame: p.Channels * p.Encoding.BytesPerSample(), out: min(p.start, p.Offset), end: p.start}
 	for b, err := range blocks {
 		if err != nil {
 			return fmt.Errorf("read block: %w", err)
@@ -72,6 +72,10 @@ func (o *overlay) add(b *Block) error {
 	o.reach(b.End())
 	size := o.plan.Encoding.BytesPerSample()
 	data, step := o.convert(b), b.channelsInData()
+	if step == o.plan.Channels && b.Start >= o.out {
+		copy(o.buf[int(b.Start-o.out)*o.frame:], data)
+		return nil
+	}
 	for at := range step {
 		channel := at
 		if b.Late {
@@ -87,11 +91,10 @@ func (o *overlay) add(b *Block) error {
 
 // reach makes the buffer long enough for frames up to pos, silent where nothing was laid.
 func (o *overlay) reach(pos int64) {
-	have, need := len(o.buf), int(max(0, pos-o.out))*o.frame
+	need := int(max(0, pos-o.out)) * o.frame
 	for len(o.buf) < need {
 		o.buf = append(o.buf, o.plan.Encoding.Silence())
 	}
-	_ = have
 }
 
 // convert gives the block's data in the plan's encoding, silent in its gaps.
@@ -102,9 +105,7 @@ func (o *overlay) convert(b *Block) []byte {
 	}
 	if e != codec.L16 {
 		// Only a block without sound may differ.
-		n := b.Samples * b.channelsInData()
-		o.pcm = append(o.pcm[:0], bytes.Repeat([]byte{e.Silence()}, n*e.BytesPerSample())...)
-		return o.pcm
+		return bytes.Repeat([]byte{e.Silence()}, b.Samples*b.channelsInData()*e.BytesPerSample())
 	}
 	o.pcm = appendLinear(o.pcm[:0], b.Encoding, b.Data)
 	if b.Late {

@@ -50,6 +50,7 @@ type leg struct {
 	pair
 	ssrc       uint32 // ours, in receiver reports
 	nextReport int64
+	emptied    bool // nothing waits any more, in the drain under way
 }
 
 func newRecording(r *Receiver, o Open, pairs []pair) *Recording {
@@ -242,19 +243,34 @@ func (rec *Recording) drain(b *batch) {
 }
 
 // collect gives the timeline everything that has arrived until now; mu is held.
+//
+// After a stall much has waited. It is taken a batch from each stream at a
+// time, and cut between, so that the timeline need not hold all of one stream
+// before it sees the next one.
 func (rec *Recording) collect(b *batch) {
 	wall := time.Now()
 	now := rec.receiver.clock.at(wall)
 	d := drain{batch: b, from: rec.drained, until: now, shift: now - wall.UnixNano()}
-	complete := now
 	for i := range rec.legs {
-		complete = min(complete, rec.collectRTP(i, d))
+		rec.legs[i].emptied = false
 	}
-	rec.drained = max(rec.drained, complete)
+	for round := range drainBatches {
+		complete := now
+		for i := range rec.legs {
+			complete = min(complete, rec.collectRTP(i, &d))
+		}
+		rec.drained = max(rec.drained, complete)
+		if complete == now {
+			break
+		}
+		if round < drainBatches-1 {
+			rec.timeline.cut(rec.drained)
+		}
+	}
 	if now >= rec.nextPoll {
 		rec.nextPoll = now + reportPoll
 		for i := range rec.legs {
-			rec.collectRTCP(i, d)
+			rec.collectRTCP(i, &d)
 		}
 	}
 	if now >= rec.nextReport {
@@ -281,41 +297,42 @@ func (d *drain) arrival(kernel int64) int64 {
 	return at
 }
 
-// collectRTP empties the RTP socket of leg i, and tells up to which time all
-// that arrived was taken.
-func (rec *Recording) collectRTP(i int, d drain) int64 {
-	s, mux := rec.legs[i].rtp, rec.streams[i].RTCPMux
-	last := d.from
-	for range drainBatches {
-		n, err := s.receive(d.batch)
-		if err != nil {
-			rec.receiver.socketErrors.Add(1)
-			return d.until
+// collectRTP takes a batch from the RTP socket of leg i, and tells up to which
+// time all that arrived there was taken.
+func (rec *Recording) collectRTP(i int, d *drain) int64 {
+	l, mux := &rec.legs[i], rec.streams[i].RTCPMux
+	if l.emptied {
+		return d.until
+	}
+	n, err := l.rtp.receive(d.batch)
+	if err != nil {
+		// Of an ICMP message, say: it concerns nobody who waits in the queue.
+		rec.receiver.socketErrors.Add(1)
+	}
+	last, drops := d.from, uint32(0)
+	for j := range n {
+		g := d.batch.datagram(j)
+		last = d.arrival(g.arrival)
+		if g.drops != 0 {
+			drops = g.drops // a total: the last is the one that counts
 		}
-		var drops uint32
-		for j := range n {
-			g := d.batch.datagram(j)
-			last = d.arrival(g.arrival)
-			if g.drops != 0 {
-				drops = g.drops // a total: the last is the one that counts
-			}
-			switch {
-			case g.truncated:
-				rec.timeline.packet(i, last, g.source, nil) // counted as malformed
-			case mux && isRTCP(g.data):
-				rec.report(i, last, g)
-			default:
-				rec.timeline.packet(i, last, g.source, g.data)
-			}
-		}
-		if drops != 0 {
-			rec.timeline.kernelDrops(i, drops)
-		}
-		if n < batchSize {
-			return d.until
+		switch {
+		case g.truncated:
+			rec.timeline.packet(i, last, g.source, nil) // counted as malformed
+		case mux && isRTCP(g.data):
+			rec.report(i, last, &g)
+		default:
+			rec.timeline.packet(i, last, g.source, g.data)
 		}
 	}
-	return min(last, d.until) // a flood: the rest waits for the next drain
+	if drops != 0 {
+		rec.timeline.kernelDrops(i, drops)
+	}
+	if n < batchSize && err == nil {
+		l.emptied = true
+		return d.until
+	}
+	return min(last, d.until)
 }
 
 // readDrops asks for what the kernel dropped after the last packet that came.

@@ -39,7 +39,7 @@ func newCanonicalName() string {
 func isRTCP(data []byte) bool { return len(data) > 1 && data[1] >= 192 && data[1] <= 223 }
 
 // collectRTCP empties the RTCP socket of leg i; mu is held.
-func (rec *Recording) collectRTCP(i int, d drain) {
+func (rec *Recording) collectRTCP(i int, d *drain) {
 	for range reportBatches {
 		n, err := rec.legs[i].rtcp.receive(d.batch)
 		if err != nil {
@@ -48,7 +48,7 @@ func (rec *Recording) collectRTCP(i int, d drain) {
 		}
 		for j := range n {
 			g := d.batch.datagram(j)
-			rec.report(i, d.arrival(g.arrival), g)
+			rec.report(i, d.arrival(g.arrival), &g)
 		}
 		if n < batchSize {
 			return
@@ -58,7 +58,7 @@ func (rec *Recording) collectRTCP(i int, d drain) {
 
 // report takes one RTCP datagram that came for stream i. Only sender reports
 // are of use: the end of a stream is the signalling's word.
-func (rec *Recording) report(i int, arrival int64, g datagram) {
+func (rec *Recording) report(i int, arrival int64, g *datagram) {
 	s := &rec.streams[i]
 	if !s.AnySource && g.source != s.RTCP.Addr().Unmap() && !slices.Contains(s.Addrs, g.source) {
 		rec.receiver.foreignReports.Add(1)

@@ -79,7 +79,7 @@ func (r *Recorder) seal(ctx context.Context, id string, key *seal.Key) (*Sidecar
 	if err != nil {
 		return nil, err
 	}
-	plan := h.assembly.Finish()
+	plan := h.plan()
 	side := h.sidecar(plan)
 	if err := r.sealAudio(ctx, id, key, &plan, &side); err != nil {
 		return nil, fmt.Errorf("seal audio: %w", err)
@@ -96,7 +96,7 @@ func (r *Recorder) seal(ctx context.Context, id string, key *seal.Key) (*Sidecar
 
 func (r *Recorder) sealAudio(ctx context.Context, id string, key *seal.Key, plan *media.Plan, side *Sidecar) error {
 	format := wavFormat(plan.Encoding, plan.Rate, plan.Channels)
-	size := plan.Samples * int64(plan.Channels*plan.Encoding.BytesPerSample())
+	size := plan.DataBytes()
 	plain := newCounter(io.Discard)
 	sealed, err := r.stage(id, audioName, key, func(w io.Writer) error {
 		plain.w = w

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/greffier/greffier/media"
+	"github.com/greffier/greffier/media/codec"
 	"github.com/greffier/greffier/policy"
 	"github.com/greffier/greffier/siprec"
 	"github.com/greffier/greffier/storage/spool"
@@ -105,6 +106,19 @@ type history struct {
 }
 
 func (h *history) begin() *beginEntry { return h.entries[0].Begin }
+
+// plan says what the sound amounts to. A call that ended before its first block has a file without samples.
+func (h *history) plan() media.Plan {
+	plan := h.assembly.Finish()
+	if plan.Channels > 0 {
+		return plan
+	}
+	plan.Encoding, plan.Rate, plan.Channels = codec.L16, media.Rate, 1
+	for _, s := range h.entries[0].Streams {
+		plan.Channels = max(plan.Channels, s.Channel+1)
+	}
+	return plan
+}
 
 // readHistory goes through a spool file once: it keeps the journal, and of the audio only what the assembly notes.
 func readHistory(records iter.Seq2[spool.Record, error]) (*history, error) {

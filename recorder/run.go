@@ -178,7 +178,7 @@ func (r *Recorder) closeOpen(ctx context.Context, id string) error {
 	if err != nil || h.ended {
 		return err
 	}
-	plan := h.assembly.Finish()
+	plan := h.plan()
 	at := h.entries[0].At.Add(samples(plan.Offset+plan.Samples, plan.Rate))
 	if err := r.witness(ctx, EventEnded, id, "", endedData{Cause: string(siprec.EndRestart), At: utcMS(at)}); err != nil {
 		return err

@@ -152,7 +152,7 @@ func ParseIdentity(id, identity string) (*Key, error) {
 	}
 	parsed, err := age.ParseX25519Identity(strings.TrimSpace(identity))
 	if err != nil {
-		return nil, errors.New("parse identity: it is not of the form AGE-SECRET-KEY-1...") // err may show it
+		return nil, errors.New("parse identity: it does not begin with AGE-SECRET-KEY-1 or is damaged") // err may show it
 	}
 	return &Key{id: id, identity: parsed}, nil
 }
