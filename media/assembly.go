@@ -13,6 +13,8 @@ const (
 	// holdSnap: silence of other causes beside a hold or a pause, when it is shorter than this, is counted to it. The last packet
 	// before and the first after are not clocked to signalling either.
 	holdSnap = 200 * ms
+	// leastGap is the shortest gap that the list shows: it is exact to the millisecond.
+	leastGap = 1 * ms
 	// maxDepth bounds how far back a block may reach behind what was given before it. The timeline's patches stay below it.
 	maxDepth = 60 * Rate
 	// maxMissing bounds the silence that stands for blocks that are missing, so that a damaged position does no harm: a week.
@@ -187,7 +189,7 @@ func (p *Plan) take(channel int, gaps []Gap) {
 	}
 	for _, g := range gaps {
 		from, to := max(0, g.Start-p.Offset), min(p.Samples, g.Start+g.Samples-p.Offset)
-		if from < to {
+		if to-from >= leastGap || p.Samples < leastGap {
 			p.Gaps = append(p.Gaps, Gap{Channel: channel, Start: from, Samples: to - from, Cause: g.Cause})
 		}
 	}

@@ -28,6 +28,11 @@ type clock struct {
 	correctedAt int64
 	corrected   int64
 
+	// While a burst after a network stall catches up: how late it still is, and since when it is no less.
+	catching  bool
+	catchLate int64
+	catchAt   int64
+
 	// Since the anchor was set, and until it is settled.
 	settled bool
 	until   int64 // position of arrival

@@ -19,10 +19,20 @@ func (t *timeline) cut(drained int64) {
 			t.settle(s, c)
 		}
 	}
-	if limit := now - commitDelay; limit-t.committed >= cutInterval {
+	if limit := t.hold(now - commitDelay); limit-t.committed >= cutInterval {
 		t.commit(limit)
 	}
 	t.forget(drained)
+}
+
+// hold keeps back what a source that has just begun may still have to be moved to.
+func (t *timeline) hold(limit int64) int64 {
+	for _, s := range t.streams {
+		if k := &s.clock; k.anchored && !k.settled && !k.jumped {
+			limit = min(limit, k.from-commitDelay)
+		}
+	}
+	return limit
 }
 
 // channelOf is the channel of a stream.

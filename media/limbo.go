@@ -106,6 +106,22 @@ func (t *timeline) doubt(s *stream, p *packet, late int64) {
 	}
 }
 
+// catchStep is by how much a burst must become less late within steadyTime to go on being one.
+const catchStep = 10 * ms
+
+// catches says whether a late packet is one of a burst that has been recognised, and still catches up.
+func (k *clock) catches(at, late int64) bool {
+	switch {
+	case !k.catching:
+		return false
+	case late <= k.catchLate-catchStep:
+		k.catchLate, k.catchAt = late, at
+	case at-k.catchAt > steadyTime:
+		k.catching = false
+	}
+	return k.catching
+}
+
 // release decides for the held packets when nothing follows them: a burst would have gone on, so they are where they came.
 func (t *timeline) release(s *stream) {
 	switch {
@@ -120,7 +136,11 @@ func (t *timeline) release(s *stream) {
 
 // replay places the held packets of the stream's source.
 func (t *timeline) replay(s *stream, v verdict) {
-	held := &s.held
+	held, k := &s.held, &s.clock
+	if n := len(held.packets); v == burst && n > 0 {
+		last := &held.packets[n-1]
+		k.catching, k.catchAt, k.catchLate = true, last.at, last.at-k.position(last.time)-int64(last.bytes)
+	}
 	for i := range held.packets {
 		p := held.packets[i].packet
 		p.payload = held.payload(i)

@@ -41,7 +41,7 @@ func (t *timeline) place(s *stream, terms *terms, p *packet) {
 			return
 		}
 	}
-	if !k.settled && (p.at >= k.until || late < -aheadLimit/2) {
+	if !k.settled && (p.at >= k.until || late < -aheadLimit/2 && k.seen >= settlePackets) {
 		t.settle(s, c)
 		pos = k.position(p.time)
 		late = p.at - pos - length
@@ -52,12 +52,13 @@ func (t *timeline) place(s *stream, terms *terms, p *packet) {
 		if len(s.held.packets) > 0 && newest {
 			t.replay(s, burst)
 		}
+		k.catching = k.catching && late > 0
 	case !newest:
 		pos = k.overtaken(p, pos, length)
-	case late > suspectLate && p.time+length > k.end:
+	case late > suspectLate && p.time+length > k.end && !k.catches(p.at, late):
 		t.doubt(s, p, late)
 		return
-	case late < 0 && late >= -aheadLimit && k.agrees(p, length):
+	case late < 0 && late >= -aheadLimit && k.agrees(p, length), late > suspectLate && k.catching:
 	default:
 		t.release(s)
 		t.reanchor(s, terms, p)
@@ -89,7 +90,8 @@ func (k *clock) overtaken(p *packet, pos, length int64) int64 {
 func (t *timeline) anchor(s *stream, c *channel, p *packet) {
 	length := int64(len(p.payload))
 	s.clock.set(p.time, p.at-length, p.at, c.end, false)
-	s.clock.highest, s.clock.end = p.sequence-1, p.time
+	// Nothing is known of what came before: it is not complete.
+	s.clock.highest, s.clock.end, s.clock.lost = p.sequence-2, p.time, -1
 	s.drift.reset(p.at, length)
 }
 

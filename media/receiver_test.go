@@ -119,6 +119,7 @@ func TestMalformed(t *testing.T) {
 }
 
 func TestPauseKeepsNothing(t *testing.T) {
+	t.Parallel()
 	const before, during, after = 0x21, 0x22, 0x23
 	r, _ := startReceiver(t, media.Config{})
 	k := new(tape)
@@ -158,6 +159,7 @@ func TestPauseKeepsNothing(t *testing.T) {
 }
 
 func TestInactiveStreamIsDiscarded(t *testing.T) {
+	t.Parallel()
 	const held = 0x22
 	r, _ := startReceiver(t, media.Config{})
 	k := new(tape)

@@ -14,7 +14,7 @@ import (
 const (
 	// drainBatches bounds the batches that one drain takes from one socket, so
 	// that a flood on one port cannot hold up the others: 1,024 packets.
-	drainBatches = 16
+	drainBatches = 32
 
 	// reportPoll is how often RTCP sockets are drained.
 	reportPoll = int64(time.Second)
@@ -306,8 +306,11 @@ func (rec *Recording) collectRTP(i int, d *drain) int64 {
 	}
 	n, err := l.rtp.receive(d.batch)
 	if err != nil {
-		// Of an ICMP message, say: it concerns nobody who waits in the queue.
+		// Of an ICMP message, say. It was told once; what waits is still there.
 		rec.receiver.socketErrors.Add(1)
+		if n, err = l.rtp.receive(d.batch); err != nil {
+			rec.receiver.socketErrors.Add(1)
+		}
 	}
 	last, drops := d.from, uint32(0)
 	for j := range n {
@@ -328,8 +331,8 @@ func (rec *Recording) collectRTP(i int, d *drain) int64 {
 	if drops != 0 {
 		rec.timeline.kernelDrops(i, drops)
 	}
-	if n < batchSize && err == nil {
-		l.emptied = true
+	if n < batchSize {
+		l.emptied = true // or broken: the others go on
 		return d.until
 	}
 	return min(last, d.until)

@@ -111,6 +111,7 @@ type phone struct {
 	t    testing.TB
 	conn *net.UDPConn
 	to   *net.UDPAddr
+	at   netip.AddrPort // the same
 	h    rtp.Header
 	buf  []byte
 }
@@ -119,7 +120,8 @@ type phone struct {
 func newPhone(t testing.TB, addr netip.Addr, port int) *phone {
 	t.Helper()
 	p := &phone{t: t, h: rtp.Header{Version: 2, SSRC: 0x1000 + uint32(port), SequenceNumber: 65530, Timestamp: 4294967000}, buf: make([]byte, 1500)}
-	p.to = net.UDPAddrFromAddrPort(netip.AddrPortFrom(loopback, uint16(port)))
+	p.at = netip.AddrPortFrom(loopback, uint16(port))
+	p.to = net.UDPAddrFromAddrPort(p.at)
 	p.moveTo(addr)
 	return p
 }

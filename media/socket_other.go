@@ -16,7 +16,7 @@ const defaultDrainInterval = 10 * time.Millisecond
 
 const (
 	// batchSize is the number of datagrams that one receive takes at most.
-	batchSize = 64
+	batchSize = 32
 	// datagramSize is the longest datagram that is taken. Longer ones are
 	// malformed.
 	datagramSize = 2048

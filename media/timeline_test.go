@@ -103,6 +103,11 @@ func (r result) checkGaps(t *testing.T, want expectation) {
 	if want.any {
 		return
 	}
+	// What one side began or ended a packet before the other is no matter.
+	edge := func(g Gap) bool {
+		return g.Samples < 480 && (g.Start == 0 || g.Start+g.Samples == r.plan.Samples)
+	}
+	r.plan.Gaps = slices.DeleteFunc(r.plan.Gaps, edge)
 	var got []string
 	for _, g := range r.plan.Gaps {
 		from := float64(g.Start+r.plan.Offset) / Rate
@@ -140,14 +145,14 @@ func plainCall(end float64) call {
 	return call{
 		streams: twoStreams(),
 		packets: [][]sent{voice{to: end, frequency: 440}.packets(), voice{to: end, frequency: 880, sequence: 500, timestamp: 9000}.packets()},
-		end:     end,
+		end:     end + 0.01,
 	}
 }
 
 func TestPlainCall(t *testing.T) {
 	c := plainCall(14)
 	r := c.run(t)
-	r.check(t, tones, c.end, expectation{length: 14})
+	r.check(t, tones, 14, expectation{length: 14})
 	if st := r.summary.Streams[0]; st.Packets != 700 || st.Placed != 700 || st.Lost+st.Late+st.Duplicate+st.Reanchors != 0 {
 		t.Errorf("%+v", st)
 	}

@@ -52,7 +52,7 @@ type Cause string
 // The causes of a gap.
 const (
 	CauseNotStarted Cause = "not_started" // before the first packet of the stream
-	CauseLost       Cause = "lost"        // sequence numbers are missing
+	CauseLost       Cause = "lost"        // sequence numbers are missing, or nothing proves that none was sent
 	CauseSuppressed Cause = "suppressed"  // the sender sent nothing (DTX): no sequence number is missing
 	CauseInactive   Cause = "inactive"    // the stream was on hold by its SDP direction
 	CausePaused     Cause = "paused"      // the recording was paused

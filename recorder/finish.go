@@ -227,7 +227,7 @@ func (r *Recorder) store(ctx context.Context, side *Sidecar) (catalog.Recording,
 	}
 	meta := map[string]string{
 		metaID: side.ID, metaClass: side.Class.Name, metaFormat: SidecarFormat, metaMode: string(side.Class.Lock),
-		metaQuarantine: terms.quarantine.Format(time.RFC3339), metaRetain: terms.retain.Format(time.RFC3339),
+		metaQuarantine: terms.quarantine.Format(time.RFC3339Nano), metaRetain: terms.retain.Format(time.RFC3339),
 	}
 	var row catalog.Recording
 	err := r.do(ctx, EventStored, side.ID, objects, func() (_ any, err error) {

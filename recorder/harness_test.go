@@ -49,7 +49,7 @@ func newBench(t *testing.T, dir string, store *storagetest.Fake, policyFile stri
 	must(err)
 	wrapper, err := seal.LocalFile(filepath.Join(dir, "kek"))
 	must(err)
-	keys, err := seal.OpenKeys(filepath.Join(dir, "keys"), wrapper)
+	keys, err := seal.OpenKeys(t.Context(), filepath.Join(dir, "keys"), wrapper)
 	must(err)
 	sp, err := spool.Open(filepath.Join(dir, "spool"), spool.Options{})
 	must(err)

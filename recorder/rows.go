@@ -18,7 +18,7 @@ type terms struct {
 // termsOf computes a recording's terms from its sidecar alone, so that a rebuild finds the same.
 func termsOf(s *Sidecar) terms {
 	end := s.Session.EndedAt
-	return terms{quarantine: wholeSecond(s.Class.QuarantineUntil(end)), retain: wholeSecond(s.Class.Until(end))}
+	return terms{quarantine: utcMS(s.Class.QuarantineUntil(end)), retain: wholeSecond(s.Class.Until(end))}
 }
 
 // wholeSecond rounds up: object locks know whole seconds, and none may end early.

@@ -55,6 +55,7 @@ var homes = map[string][]string{
 	"github.com/google/uuid":              {"recorder"},
 	"github.com/alecthomas/kong":          {"cmd/greffier"},
 	"github.com/prometheus/client_golang": {"cmd/greffier"},
+	"github.com/google/go-cmp":            {"storage/storagetest"},
 	"go.uber.org/zap":                     {"siprec/srs", "media", "recorder", "api", "cmd/greffier"},
 }
 

@@ -82,7 +82,7 @@ func openParts(ctx context.Context, c Config, mayCreate bool) (p *parts, err err
 	a := &p.archive
 	a.PseudonymKey = p.pseudonymKey
 	a.AuditDir, a.SpoolDir = filepath.Join(c.DataDir, auditDir), filepath.Join(c.DataDir, spoolDir)
-	if a.Keys, err = seal.OpenKeys(filepath.Join(c.DataDir, keysDir), wrapper); err != nil {
+	if a.Keys, err = seal.OpenKeys(ctx, filepath.Join(c.DataDir, keysDir), wrapper); err != nil {
 		return p, err
 	}
 	if a.Store, err = openStore(c); err != nil {

@@ -12,8 +12,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/greffier/greffier/storage"
 )
 
@@ -70,13 +68,13 @@ func (s *suite) putAndRead() {
 	want := storage.Info{
 		Ref: ref, Size: int64(len(content)), SHA256: sum([]byte(content)), Modified: got.Modified, ContentType: "application/age", Metadata: meta,
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		s.Errorf("Stat (-want +got):\n%s", diff)
+	if !same(got, want) {
+		s.Errorf("Stat:\ngot  %+v\nwant %+v", got, want)
 	}
 	if d := got.Modified.Sub(before).Abs(); d.Minutes() > 5 {
 		s.Errorf("modified %v, put at %v", got.Modified, before)
 	}
-	if current := s.stat(storage.Ref{Key: testKey}); !cmp.Equal(current, got) {
+	if current := s.stat(storage.Ref{Key: testKey}); !same(current, got) {
 		s.Errorf("current version is %+v, want %+v", current, got)
 	}
 	if got := s.read(storage.Ref{Key: testKey}); got != content {
@@ -163,7 +161,7 @@ func (s *suite) putAgain() {
 		_, err := s.store.Put(s.ctx, "again", strings.NewReader(other), int64(len(other)), storage.PutOptions{})
 		s.wantError("other content", err, storage.ErrExists)
 	}
-	if after := s.stat(storage.Ref{Key: "again"}); !cmp.Equal(before, after) || s.read(ref) != "content" {
+	if after := s.stat(storage.Ref{Key: "again"}); !same(before, after) || s.read(ref) != "content" {
 		s.Errorf("the object changed: %+v, was %+v", after, before)
 	}
 	if n := len(s.listed("")); n != 1 {

@@ -1,11 +1,10 @@
 package storagetest
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/greffier/greffier/storage"
 )
@@ -21,6 +20,12 @@ func (s *suite) listed(prefix string) []storage.Info {
 		all = append(all, info)
 	}
 	return all
+}
+
+// same says whether two descriptions of a version agree.
+func same(a, b storage.Info) bool {
+	return a.Ref == b.Ref && a.Size == b.Size && a.SHA256 == b.SHA256 && a.Modified.Equal(b.Modified) && a.ContentType == b.ContentType &&
+		maps.Equal(a.Metadata, b.Metadata) && a.Retention.Equal(b.Retention) && a.LegalHold == b.LegalHold
 }
 
 // deniedDelete tries to delete a locked version, which must survive.
@@ -227,10 +232,10 @@ func (s *suite) deleteMarker() {
 	s.wantError("stat of the hidden key", err, storage.ErrNotFound)
 	_, err = s.store.Open(s.ctx, storage.Ref{Key: "marked"})
 	s.wantError("open of the hidden key", err, storage.ErrNotFound)
-	if after := s.stat(ref); !cmp.Equal(before, after) {
+	if after := s.stat(ref); !same(before, after) {
 		s.Errorf("Stat by version id: %+v, was %+v", after, before)
 	}
-	if got := s.listed(""); len(got) != 1 || !cmp.Equal(got[0], before) {
+	if got := s.listed(""); len(got) != 1 || !same(got[0], before) {
 		s.Errorf("List: %+v, want only %+v", got, before)
 	}
 	s.deniedDelete(ref, "content")

@@ -2,10 +2,9 @@ package storagetest
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/greffier/greffier/storage"
 )
@@ -63,8 +62,8 @@ func (s *suite) badNames() {
 	key := strings.Repeat("a", storage.MaxSegmentBytes) + "/" + strings.Repeat("b/", storage.MaxSegments-2) + "0-Z_.z"
 	meta := map[string]string{"a": strings.Repeat("x", storage.MaxMetadataBytes-30), "b-1": "\"quoted\", a=b; c: 100%~"}
 	ref := s.put(key, "x", storage.PutOptions{Metadata: meta})
-	if diff := cmp.Diff(meta, s.stat(ref).Metadata); diff != "" {
-		s.Errorf("metadata (-want +got):\n%s", diff)
+	if got := s.stat(ref).Metadata; !maps.Equal(got, meta) {
+		s.Errorf("metadata %v, want %v", got, meta)
 	}
 }
 
@@ -124,12 +123,12 @@ func (s *suite) list() {
 		}
 		for _, info := range s.listed(prefix) {
 			gotKeys = append(gotKeys, info.Key)
-			if diff := cmp.Diff(want[info.Key], info); diff != "" {
-				s.Errorf("list %q, %s (-want +got):\n%s", prefix, info.Key, diff)
+			if !same(info, want[info.Key]) {
+				s.Errorf("list %q:\ngot  %+v\nwant %+v", prefix, info, want[info.Key])
 			}
 		}
-		if diff := cmp.Diff(wantKeys, gotKeys); diff != "" {
-			s.Errorf("list %q (-want +got):\n%s", prefix, diff)
+		if !slices.Equal(gotKeys, wantKeys) {
+			s.Errorf("list %q: got %q, want %q", prefix, gotKeys, wantKeys)
 		}
 	}
 }

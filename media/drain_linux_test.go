@@ -1,0 +1,88 @@
+//go:build linux && !portable
+
+package media_test
+
+import (
+	"bufio"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/greffier/greffier/media"
+)
+
+// kernelDrops is what /proc/net/udp says of the recordings' RTP sockets.
+func kernelDrops(t *testing.T, recs []*media.Recording) (sum int) {
+	t.Helper()
+	ours := map[int]bool{}
+	for _, rec := range recs {
+		for _, port := range rec.Ports() {
+			ours[port] = true
+		}
+	}
+	file, err := os.Open("/proc/net/udp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	seen := 0
+	for lines := bufio.NewScanner(file); lines.Scan(); {
+		fields := strings.Fields(lines.Text())
+		_, port, _ := strings.Cut(fields[1], ":")
+		n, err := strconv.ParseInt(port, 16, 32)
+		if err != nil || !ours[int(n)] {
+			continue // the heading, or somebody else's
+		}
+		drops, err := strconv.Atoi(fields[len(fields)-1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen, sum = seen+1, sum+drops
+	}
+	if seen != len(ours) {
+		t.Errorf("/proc/net/udp has %d of our %d sockets", seen, len(ours))
+	}
+	return sum
+}
+
+func TestReceiveBuffer(t *testing.T) {
+	r, _ := startReceiver(t, media.Config{})
+	rec := openRecording(t, r, discard{}, pcmu(0))
+	n, err := rec.BufferSize(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Without CAP_NET_ADMIN the kernel may give less: then 5 s of packets are
+	// what matters.
+	const packets, overhead = 5 * 50, 768
+	if n < min(2*media.ReceiveBuffer, packets*overhead) {
+		t.Errorf("receive buffer of %d bytes; %d packets do not fit", n, packets)
+	}
+	t.Logf("receive buffer: %d bytes", n)
+}
+
+// An ICMP error on a socket is counted, and the socket goes on.
+func TestSocketErrorsAreCounted(t *testing.T) {
+	r, _ := startReceiver(t, media.Config{})
+	k := new(tape)
+	rec := openRecording(t, r, k, pcmu(0))
+	gone := listen(t)
+	peer := gone.LocalAddr().(*net.UDPAddr).AddrPort()
+	gone.Close()
+	if err := rec.SocketError(0, peer); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the error is counted", func() bool { return r.Stats().SocketErrors > 0 })
+	back, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(peer))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newPhone(t, loopback, rec.Ports()[0])
+	p.conn.Close()
+	p.conn = back
+	p.send(filled(0x21))
+	eventually(t, "the socket goes on", func() bool { return k.contains(0x21) })
+	closeRecording(t, rec)
+}
