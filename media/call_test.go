@@ -180,6 +180,9 @@ func TestCall(t *testing.T) {
 			}
 			var missing int64
 			for _, g := range f.Gaps {
+				if g.Samples < tolerance {
+					continue // at the end, where one side stopped first
+				}
 				missing += g.Samples
 				if g.Channel != 1 || g.Cause != media.CauseNotStarted {
 					t.Errorf("gap %+v", g)

@@ -2,8 +2,8 @@ package media
 
 const (
 	// settleTime is how long after an anchor was set it may still be moved at once, with all that was placed by it: the first
-	// packet may have been a late one. Shorter than commitDelay, so that what moves is not committed yet.
-	settleTime = 300 * ms
+	// packet may have been a late one. No longer than commitDelay, so that what moves is not committed yet.
+	settleTime = 400 * ms
 	// settlePackets is the least number of packets that may move an anchor.
 	settlePackets = 2
 )
@@ -27,6 +27,8 @@ type clock struct {
 	// A single sample of drift that is taken out moves the anchor: packets from before it use the old one.
 	correctedAt int64
 	corrected   int64
+
+	strange int // packets in a row that are old by their sequence number, and of no time by their timestamp
 
 	// While a burst after a network stall catches up: how late it still is, and since when it is no less.
 	catching  bool

@@ -86,3 +86,67 @@ func TestSocketErrorsAreCounted(t *testing.T) {
 	eventually(t, "the socket goes on", func() bool { return k.contains(0x21) })
 	closeRecording(t, rec)
 }
+
+// Neither a drain nor a packet allocates.
+func TestDrainDoesNotAllocate(t *testing.T) {
+	r, err := media.NewReceiver(media.Config{}) // not running: the test drains
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec := openRecording(t, r, discard{}, pcmu(0), pcmu(1))
+	defer closeRecording(t, rec)
+	drain := rec.DrainFunc()
+	var phones []*phone
+	for _, port := range rec.Ports() {
+		phones = append(phones, newPhone(t, loopback, port))
+	}
+	payload := filled(0x21)
+	packets := func(n int) func() {
+		return func() {
+			for range n {
+				for _, p := range phones {
+					p.quick(payload)
+				}
+			}
+			drain()
+		}
+	}
+	packets(60)() // what is kept for good is made now
+	for _, c := range []struct {
+		name string
+		n    int
+	}{{"nothing waits", 0}, {"a batch waits", 10}, {"more than a batch waits", 40}} {
+		if got := testing.AllocsPerRun(20, packets(c.n)); got != 0 {
+			t.Errorf("%s: %v allocations per drain", c.name, got)
+		}
+	}
+}
+
+// A sender that floods one port loses packets, and nobody else does.
+func TestFlood(t *testing.T) {
+	r, err := media.NewReceiver(media.Config{}) // not running: everything waits
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec := openRecording(t, r, discard{}, pcmu(0), pcmu(1))
+	flood, calm := newPhone(t, loopback, rec.Ports()[0]), newPhone(t, loopback, rec.Ports()[1])
+	const sent = 6000
+	payload := filled(0x21)
+	for i := range sent {
+		flood.quick(payload)
+		if i%1000 == 0 {
+			calm.quick(payload)
+		}
+	}
+	drain := rec.DrainFunc()
+	for range 3 {
+		drain()
+	}
+	s := closeRecording(t, rec).Streams
+	if got := s[0].Packets + s[0].KernelDrops; s[0].KernelDrops == 0 || got != sent {
+		t.Errorf("flooded stream: %d packets and %d drops, want %d together", s[0].Packets, s[0].KernelDrops, sent)
+	}
+	if s[1].Packets != 6 || s[1].KernelDrops != 0 {
+		t.Errorf("the other stream: %+v; want 6 packets", s[1])
+	}
+}

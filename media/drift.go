@@ -3,9 +3,12 @@ package media
 const (
 	// driftWindow is how long the promptest packet is sought: jitter bursts are shorter.
 	driftWindow = 4000 * ms
+	// driftFirst is the first window: an anchor that was set in a bad moment is found soon. Each is twice as long as the one before,
+	// up to driftWindow.
+	driftFirst = 500 * ms
 	// driftTrigger is the lateness of the promptest packet of a window, either way, that is taken for drift.
 	driftTrigger = 3 * ms
-	// driftStep is the most that one window may correct: 2,000 ppm. A path whose delay changes is followed slowly, so that an
+	// driftStep is the most that a full window may correct: 2,000 ppm. A path whose delay changes is followed slowly, so that an
 	// outlier does no harm.
 	driftStep = 8 * ms
 	// driftPackets is the least number of packets in a window.
@@ -36,6 +39,7 @@ type drift struct {
 	last    int64 // of the newest
 
 	begun    int64 // position of arrival at which the window began
+	window   int64 // its length
 	least    int64
 	seen     int
 	previous int64 // the last window's least
@@ -48,7 +52,7 @@ type drift struct {
 
 // reset begins anew with an anchor that was set by a packet of this length.
 func (d *drift) reset(at, length int64) {
-	*d = drift{since: at, last: at, begun: at, length: length, pace: d.pace}
+	*d = drift{since: at, last: at, begun: at, window: driftFirst, length: length, pace: d.pace}
 }
 
 // correct asks for a correction that came from elsewhere.
@@ -72,7 +76,7 @@ func (d *drift) sample(at, late, length int64) {
 		d.least = late
 	}
 	d.seen++
-	if at-d.begun >= driftWindow && d.seen >= driftPackets {
+	if at-d.begun >= d.window && d.seen >= driftPackets {
 		d.close(at)
 	}
 }
@@ -82,6 +86,8 @@ func (d *drift) sample(at, late, length int64) {
 func (d *drift) close(at int64) {
 	if d.pending == 0 {
 		switch both := min(d.least, d.previous); {
+		case d.least < -driftTrigger && d.window < driftWindow:
+			d.pending = d.least
 		case d.least < -driftTrigger:
 			d.pending = max(d.least, -driftStep)
 		case d.has && both > driftTrigger:
@@ -89,7 +95,7 @@ func (d *drift) close(at int64) {
 		}
 	}
 	d.previous, d.has = d.least, true
-	d.begun, d.seen = at, 0
+	d.begun, d.seen, d.window = at, 0, min(2*d.window, driftWindow)
 }
 
 // applied is told that the anchor moved.

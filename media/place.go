@@ -41,7 +41,7 @@ func (t *timeline) place(s *stream, terms *terms, p *packet) {
 			return
 		}
 	}
-	if !k.settled && (p.at >= k.until || late < -aheadLimit/2 && k.seen >= settlePackets) {
+	if !k.settled && (p.at >= k.until || late < -aheadLimit && k.seen >= settlePackets) {
 		t.settle(s, c)
 		pos = k.position(p.time)
 		late = p.at - pos - length
@@ -54,7 +54,13 @@ func (t *timeline) place(s *stream, terms *terms, p *packet) {
 		}
 		k.catching = k.catching && late > 0
 	case !newest:
-		pos = k.overtaken(p, pos, length)
+		var ok bool
+		if pos, ok = k.overtaken(p, pos, length); !ok && !t.restarted(s, terms, p) {
+			s.stats.Late++
+			return
+		} else if !ok {
+			pos = k.position(p.time)
+		}
 	case late > suspectLate && p.time+length > k.end && !k.catches(p.at, late):
 		t.doubt(s, p, late)
 		return
@@ -74,16 +80,32 @@ func (k *clock) agrees(p *packet, length int64) bool {
 }
 
 // overtaken finds the position of a packet that a newer one overtook: when its timestamp is from before a jump, so is its
-// anchor.
-func (k *clock) overtaken(p *packet, pos, length int64) int64 {
-	if !k.jumped {
-		return pos
+// anchor. It returns false for a timestamp of no time that matters.
+func (k *clock) overtaken(p *packet, pos, length int64) (int64, bool) {
+	if k.jumped {
+		old := p.time + k.before
+		if late := p.at - old - length; late >= -aheadDoubt && late <= LateLimit {
+			return old, true
+		}
 	}
-	old := p.time + k.before
-	if late := p.at - old - length; late >= -aheadDoubt && late <= LateLimit {
-		return old
+	late := p.at - pos - length
+	return pos, late >= -aheadLimit && late <= 2*LateLimit
+}
+
+// restarted says whether the sender began anew with sequence numbers that looked old, and gives it a new anchor then.
+func (t *timeline) restarted(s *stream, terms *terms, p *packet) bool {
+	k := &s.clock
+	if k.strange++; k.strange < takeoverPackets {
+		return false
 	}
-	return pos
+	t.release(s)
+	s.lostBefore += max(0, s.source.lost())
+	s.source.restart(p.sequence)
+	s.stats.Reanchors++
+	k.forget()
+	k.stamp, k.time, k.known = uint32(p.time), p.time, true
+	t.anchor(s, t.channels[terms.Channel], p)
+	return true
 }
 
 // anchor sets a source's first anchor: the packet ended when it came.
@@ -122,6 +144,7 @@ func (t *timeline) put(s *stream, terms *terms, p *packet, pos int64) {
 	k, c := &s.clock, t.channels[terms.Channel]
 	length := int64(len(p.payload))
 	if p.sequence > k.highest {
+		k.strange = 0
 		if s.drift.pending != 0 {
 			pos += t.adjust(s, c, p, pos)
 		}

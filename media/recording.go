@@ -135,6 +135,9 @@ func (rec *Recording) Update(streams []Stream) error {
 	rec.addLegs(pairs, now)
 	rec.streams = copyStreams(streams)
 	return rec.do(func(b *batch) {
+		if !kernelTime {
+			rec.collect(b)
+		}
 		rec.timeline.update(now, copyStreams(streams))
 		rec.collect(b)
 	})
@@ -153,7 +156,11 @@ func (rec *Recording) SetPaused(paused bool, cause Cause, at time.Time) error {
 	}
 	return rec.do(func(b *batch) {
 		// Told first, so that packets that wait in the kernel are judged by
-		// the time at which they came.
+		// the time at which they came. Where that is not known, all that
+		// wait count as paused.
+		if !kernelTime && !paused {
+			rec.collect(b)
+		}
 		rec.timeline.pause(rec.receiver.clock.at(at), paused, cause)
 		rec.collect(b)
 	})

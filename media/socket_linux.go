@@ -16,6 +16,9 @@ import (
 // are the kernel's, so waiting in the kernel costs nothing in exactness.
 const defaultDrainInterval = 200 * time.Millisecond
 
+// kernelTime says that a datagram's arrival is known, however late it is read.
+const kernelTime = true
+
 const (
 	// batchSize is the number of datagrams that one system call takes at most.
 	// A G.711 stream of 50 packets/s brings 10 in a drain interval, and 640 ms

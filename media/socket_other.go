@@ -12,7 +12,10 @@ import (
 
 // defaultDrainInterval is how often every RTP socket is drained. Here a packet
 // arrives when it is read, so it is read often.
-const defaultDrainInterval = 10 * time.Millisecond
+const defaultDrainInterval = 20 * time.Millisecond
+
+// kernelTime says that a datagram's arrival is known, however late it is read.
+const kernelTime = false
 
 const (
 	// batchSize is the number of datagrams that one receive takes at most.
@@ -78,10 +81,11 @@ func (s *socket) setBuffer(bytes int) error {
 // receive takes what waits, up to a batch. Fewer than batchSize means that no
 // more waits.
 func (s *socket) receive(b *batch) (int, error) {
-	if err := s.connection.SetReadDeadline(time.Now().Add(pollWait)); err != nil {
-		return 0, err
-	}
 	for i := range b.entries {
+		// Each has its own: after the deadline what waits is not read either.
+		if err := s.connection.SetReadDeadline(time.Now().Add(pollWait)); err != nil {
+			return i, err
+		}
 		size, from, err := s.connection.ReadFromUDPAddrPort(b.data[i][:])
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return i, nil

@@ -2,10 +2,11 @@ package media
 
 import "math/bits"
 
-// RFC 3550 appendix A.1.
+// RFC 3550 appendix A.1, which has 100 for the second: here a packet may still fill what was committed LateLimit ago, when it
+// was overtaken by that much.
 const (
 	maxDropout  = 3000
-	maxMisorder = 100
+	maxMisorder = 500
 )
 
 // A source is the sender of a stream at one time, by its SSRC: the sequence arithmetic of RFC 3550 appendix A.
@@ -62,6 +63,12 @@ func (s *source) count(sequence uint16) (extended int64, duplicate, earlier bool
 		s.base, earlier = extended, true
 	}
 	return extended, duplicate, earlier
+}
+
+// restart begins the sequence anew at a packet that was taken for an old one.
+func (s *source) restart(sequence int64) {
+	s.base, s.highest, s.window, s.unique = sequence, sequence, 1, 1
+	s.expectedThen, s.uniqueThen = 0, 0
 }
 
 // clean says that none of the last packets is missing, so that the highest one's lateness means something: with packets that

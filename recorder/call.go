@@ -140,27 +140,29 @@ func (r *Recorder) open(ctx context.Context, c *call, in siprec.Invitation, key 
 	r.mu.Unlock()
 
 	c.assign(r.cfg.Policy, class, in.Offer)
-	first := journalEntry{At: in.At, Streams: c.entries(in.Offer), Begin: &beginEntry{
+	first := journalEntry{At: r.cfg.Clock(), Streams: c.entries(in.Offer), Begin: &beginEntry{
 		ID: c.id, CallID: in.Dialog.CallID, SRC: in.SRC, CallKey: key, Headers: in.Headers,
 		Decision: r.decisionData(c, key, in.At).Decision, Class: class,
 	}}
 	if in.Metadata != nil {
 		first.Metadata = in.Metadata.Raw
 	}
+	if err := r.cfg.Catalog.Put(ctx, r.words.progress(first, len(c.channel))); err != nil {
+		c.log.Error("catalog", zap.Error(err)) // it is an index: the recording goes on, and is indexed again when it is stored
+	}
+	// Position 0 is now, as near to the answer as can be: nothing is sent to us before it.
+	first.At = r.cfg.Clock()
 	if err := first.append(c.writer); err != nil {
 		return answer, err
 	}
 	c.recording, err = r.cfg.Receiver.Open(media.Open{
-		Start: in.At, Channels: len(c.channel), Streams: c.streams, Sink: &spoolSink{w: c.writer},
+		Start: first.At, Channels: len(c.channel), Streams: c.streams, Sink: &spoolSink{w: c.writer},
 	})
 	if errors.Is(err, media.ErrNoPorts) {
 		return answer, &siprec.Refusal{Kind: siprec.Unavailable, Reason: "no RTP port is free", Err: err}
 	}
 	if err != nil {
 		return answer, fmt.Errorf("open media: %w", err)
-	}
-	if err := r.cfg.Catalog.Put(ctx, r.words.progress(first, len(c.channel))); err != nil {
-		c.log.Error("catalog", zap.Error(err)) // it is an index: the recording goes on, and a rebuild brings it back
 	}
 	if err := r.witness(ctx, EventStarted, c.id, audit.Done, nil); err != nil {
 		return answer, err

@@ -110,7 +110,7 @@ func loadConfig(configFile string, flags []string) (Config, error) {
 
 func parseConfig(fc *fileConfig, flags []string) (Config, error) {
 	var c Config
-	k, err := kong.New(&c, kong.Name("greffier"), kong.DefaultEnvars("GREFFIER"), kong.Resolvers(fc.resolver()))
+	k, err := kong.New(&c, kong.Name("greffier"), kong.PostBuild(nameVariables), kong.Resolvers(fc.resolver()))
 	if err != nil {
 		return c, fmt.Errorf("build configuration parser: %w", err)
 	}
@@ -118,6 +118,17 @@ func parseConfig(fc *fileConfig, flags []string) (Config, error) {
 		return c, fmt.Errorf("read configuration: %w", err)
 	}
 	return c, nil
+}
+
+// nameVariables gives every flag its environment variable: --store-s3-bucket is GREFFIER_STORE_S3_BUCKET.
+func nameVariables(k *kong.Kong) error {
+	return kong.Visit(k.Model, func(n kong.Visitable, next kong.Next) error {
+		if f, ok := n.(*kong.Flag); ok && f.Name != "help" && f.Name != "version" {
+			f.Envs = []string{"GREFFIER_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))}
+			f.Tag.Envs = f.Envs
+		}
+		return next(nil)
+	})
 }
 
 // check finds what no default can mend. Each message says what to do.

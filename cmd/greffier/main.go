@@ -64,7 +64,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 		kong.Name("greffier"), kong.Description(description), kong.UsageOnError(), kong.Writers(out, errOut),
 		kong.Vars{"version": version}, kong.Exit(func(code int) { exited = code }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}),
-		kong.DefaultEnvars("GREFFIER"), kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(streams{out, errOut}),
+		kong.PostBuild(nameVariables), kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(streams{out, errOut}),
 	)
 	if err != nil {
 		fmt.Fprintln(errOut, "greffier:", err)
