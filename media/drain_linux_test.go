@@ -95,7 +95,7 @@ func TestDrainDoesNotAllocate(t *testing.T) {
 	}
 	rec := openRecording(t, r, discard{}, pcmu(0), pcmu(1))
 	defer closeRecording(t, rec)
-	drain := rec.DrainFunc()
+	d := media.NewDrainer()
 	var phones []*phone
 	for _, port := range rec.Ports() {
 		phones = append(phones, newPhone(t, loopback, port))
@@ -108,7 +108,7 @@ func TestDrainDoesNotAllocate(t *testing.T) {
 					p.quick(payload)
 				}
 			}
-			drain()
+			d.Drain(rec)
 		}
 	}
 	packets(60)() // what is kept for good is made now
@@ -138,9 +138,9 @@ func TestFlood(t *testing.T) {
 			calm.quick(payload)
 		}
 	}
-	drain := rec.DrainFunc()
+	d := media.NewDrainer()
 	for range 3 {
-		drain()
+		d.Drain(rec)
 	}
 	s := closeRecording(t, rec).Streams
 	if got := s[0].Packets + s[0].KernelDrops; s[0].KernelDrops == 0 || got != sent {

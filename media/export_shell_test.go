@@ -11,12 +11,14 @@ func (rec *Recording) Hold() (release func()) {
 	return rec.mu.Unlock
 }
 
-// DrainFunc gives a function that does what a receiver goroutine does in one
-// turn of the recording.
-func (rec *Recording) DrainFunc() func() {
-	b := newBatch()
-	return func() { rec.drain(b) }
-}
+// A Drainer does what a receiver goroutine does.
+type Drainer struct{ b *batch }
+
+// NewDrainer gives a drainer with a batch of its own.
+func NewDrainer() Drainer { return Drainer{newBatch()} }
+
+// Drain gives a recording its turn.
+func (d Drainer) Drain(rec *Recording) { rec.drain(d.b) }
 
 // SocketError makes the next receive on an RTP socket of the recording fail
 // with an ICMP error: it connects the socket to a peer that is not there. From

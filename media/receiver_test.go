@@ -389,7 +389,7 @@ func TestPauseInThePast(t *testing.T) {
 	}
 	k := new(tape)
 	rec := openRecording(t, r, k, pcmu(0))
-	p, drain := newPhone(t, loopback, rec.Ports()[0]), rec.DrainFunc()
+	p := newPhone(t, loopback, rec.Ports()[0])
 	var at time.Time
 	pace(time.Now(), 20, func(i int) {
 		mark := byte(before)
@@ -401,7 +401,7 @@ func TestPauseInThePast(t *testing.T) {
 		}
 		p.send(filled(mark))
 	})
-	drain()
+	media.NewDrainer().Drain(rec)
 	if err := rec.SetPaused(true, media.CausePaused, at); err != nil {
 		t.Fatal(err)
 	}

@@ -357,7 +357,11 @@ func (r *Recorder) End(dialog siprec.DialogID, cause siprec.EndCause, at time.Ti
 		c.log.Error("close media", zap.Error(err))
 		end.Warnings = append(end.Warnings, "media-error")
 	}
+	if summary.Unsaved > 0 {
+		end.Warnings = append(end.Warnings, "audio-unsaved")
+	}
 	end.End.Stats = summary.Streams
+	r.count(summary.Streams)
 	if err := errors.Join(end.append(c.writer), c.writer.Close()); err != nil {
 		c.log.Error("close spool", zap.Error(err)) // what it holds is finished all the same
 	}

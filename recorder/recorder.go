@@ -57,9 +57,10 @@ type Recorder struct {
 	words words
 	wake  chan struct{} // capacity 1: something in the spool is ready to be finished
 
-	mu    sync.Mutex
-	calls map[siprec.DialogID]*call // by dialog: sessions that have not ended
-	live  map[string]bool           // ids whose spool file a call still writes to
+	mu     sync.Mutex
+	calls  map[siprec.DialogID]*call // by dialog: sessions that have not ended
+	live   map[string]bool           // ids whose spool file a call still writes to
+	totals media.StreamStats         // sums over the sessions that have ended
 
 	lastFree   time.Time // when the spool's free space was last asked for
 	enoughFree bool
@@ -116,6 +117,33 @@ func (r *Recorder) Calls() (recorded, all int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return len(r.live), len(r.calls)
+}
+
+// Totals sums the counters of every stream of the sessions that have ended; what is no counter is zero.
+func (r *Recorder) Totals() media.StreamStats {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.totals
+}
+
+// count adds a session's streams to the totals.
+func (r *Recorder) count(streams []media.StreamStats) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range streams {
+		t := &r.totals
+		t.Packets += s.Packets
+		t.Bytes += s.Bytes
+		t.Lost += s.Lost
+		t.Late += s.Late
+		t.Duplicate += s.Duplicate
+		t.Foreign += s.Foreign
+		t.Malformed += s.Malformed
+		t.UnknownPayload += s.UnknownPayload
+		t.Refused += s.Refused
+		t.Discarded += s.Discarded
+		t.KernelDrops += s.KernelDrops
+	}
 }
 
 // wakeUp tells Run to look at the spool.

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/greffier/greffier/media"
 	"github.com/greffier/greffier/recorder"
 	"github.com/greffier/greffier/storage/spool"
 )
@@ -40,6 +41,21 @@ func (m *metrics) watch(r *recorder.Recorder, s *spool.Spool) {
 	}
 	gauge("greffier_sessions", "Recording sessions in progress, recorded or not.", func() float64 { _, all := r.Calls(); return float64(all) })
 	gauge("greffier_sessions_recorded", "Recording sessions that are being recorded.", func() float64 { n, _ := r.Calls(); return float64(n) })
+	packets := func(outcome string, f func(media.StreamStats) uint64) {
+		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "greffier_rtp_packets_total", Help: "RTP packets of ended sessions, by what became of them.", ConstLabels: prometheus.Labels{"outcome": outcome},
+		}, func() float64 { return float64(f(r.Totals())) }))
+	}
+	packets("accepted", func(s media.StreamStats) uint64 { return s.Packets })
+	packets("lost", func(s media.StreamStats) uint64 { return s.Lost })
+	packets("late", func(s media.StreamStats) uint64 { return s.Late })
+	packets("duplicate", func(s media.StreamStats) uint64 { return s.Duplicate })
+	packets("foreign", func(s media.StreamStats) uint64 { return s.Foreign })
+	packets("malformed", func(s media.StreamStats) uint64 { return s.Malformed })
+	packets("unknown_payload", func(s media.StreamStats) uint64 { return s.UnknownPayload })
+	packets("refused", func(s media.StreamStats) uint64 { return s.Refused })
+	packets("discarded", func(s media.StreamStats) uint64 { return s.Discarded })
+	packets("kernel_dropped", func(s media.StreamStats) uint64 { return s.KernelDrops })
 	gauge("greffier_spool_recordings", "Recordings in the spool, in progress or waiting to be stored.", func() float64 {
 		ids, err := s.List()
 		if err != nil {
