@@ -189,7 +189,7 @@ func (p *Plan) take(channel int, gaps []Gap) {
 	}
 	for _, g := range gaps {
 		from, to := max(0, g.Start-p.Offset), min(p.Samples, g.Start+g.Samples-p.Offset)
-		if to-from >= leastGap || p.Samples < leastGap {
+		if to-from >= min(leastGap, max(1, p.Samples)) {
 			p.Gaps = append(p.Gaps, Gap{Channel: channel, Start: from, Samples: to - from, Cause: g.Cause})
 		}
 	}

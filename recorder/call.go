@@ -61,7 +61,7 @@ func (r *Recorder) Begin(ctx context.Context, in siprec.Invitation) (siprec.Answ
 	}
 	key := c.metadata.CallKey(in.Dialog.CallID)
 	offered := offeredData{
-		SRC: in.SRC, CallHash: r.words.hash(key), Streams: len(in.Offer.Media), Recorded: len(labels), Metadata: in.Metadata != nil,
+		SRC: in.SRC, CallHash: r.words.hash(key), Streams: len(in.Offer.Media), Recordable: len(labels), Metadata: in.Metadata != nil,
 	}
 	if err := r.witness(ctx, EventOffered, c.id, "", offered); err != nil {
 		return siprec.Answer{}, err

@@ -32,13 +32,11 @@ const (
 )
 
 type offeredData struct {
-	SRC       string   `json:"src"`
-	CallHash  string   `json:"call_hash"`
-	Streams   int      `json:"streams"`
-	Recorded  int      `json:"recordable"`
-	Metadata  bool     `json:"metadata"`
-	Warnings  []string `json:"warnings,omitempty"`
-	Recording string   `json:"recording"`
+	SRC        string `json:"src"`
+	CallHash   string `json:"call_hash"`
+	Streams    int    `json:"streams"`
+	Recordable int    `json:"recordable"` // streams in a format that we decode
+	Metadata   bool   `json:"metadata"`
 }
 
 // decisionData holds all that is ever known of a call that was not recorded, so that a rebuilt catalog knows it too.

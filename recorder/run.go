@@ -42,7 +42,7 @@ type result struct {
 // Run finishes what the spool holds, from before a restart and from now on, until ctx ends; then it waits for the work in
 // hand. Failures are logged, and tried again later: a store that is away delays nothing but itself.
 func (r *Recorder) Run(ctx context.Context) error {
-	if err := r.recover(ctx); err != nil {
+	if err := r.recover(ctx); err != nil && ctx.Err() == nil {
 		return err
 	}
 	q := &queue{retry: map[string]attempt{}, working: map[string]bool{}, results: make(chan result)}
