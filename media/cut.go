@@ -48,7 +48,7 @@ func (t *timeline) close(at int64) Summary {
 			t.settle(s, t.channelOf(i))
 		}
 	}
-	end := max(t.position(at), 0)
+	end := max(t.position(at), t.committed, 0)
 	for _, c := range t.channels {
 		end = max(end, c.end)
 	}

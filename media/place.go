@@ -157,6 +157,9 @@ func (t *timeline) put(s *stream, terms *terms, p *packet, pos int64) {
 	if low := max(terms.floor, -preroll); pos < low {
 		cut := min(low-pos, length)
 		payload, pos = payload[cut:], pos+cut
+		if len(payload) == 0 {
+			s.stats.Discarded++ // spoken while it was not to be kept
+		}
 	}
 	placed := t.store(s, c, terms.Channel, p.encoding, payload, pos)
 	if placed {

@@ -91,8 +91,13 @@ func (l voice) packets() []sent {
 			return out
 		}
 		payload := make([]byte, length)
-		for k := range payload {
-			payload[k] = encode(law, signal(l.from+float64(i+k)/rate, l.frequency, i+k))
+		quiet := math.Mod(spoken-burstFirst, burstEvery) > burstLength && math.Mod(end-burstFirst, burstEvery) > burstLength
+		if quiet && length < 500 {
+			copy(payload, murmur[law][i%32:])
+		} else {
+			for k := range payload {
+				payload[k] = encode(law, signal(l.from+float64(i+k)/rate, l.frequency, i+k))
+			}
 		}
 		at := end
 		if l.paceStart {
@@ -112,6 +117,17 @@ func payloadType(law codec.Encoding) uint8 {
 	}
 	return 0
 }
+
+// murmur is the noise between bursts, encoded: it repeats every 32 samples.
+var murmur = func() map[codec.Encoding][]byte {
+	m := map[codec.Encoding][]byte{}
+	for law := range encoders {
+		for i := range 600 {
+			m[law] = append(m[law], encode(law, signal(burstFirst+burstLength*2, 440, i)))
+		}
+	}
+	return m
+}()
 
 // encode finds the code by search: slow, and surely the inverse of the decoder.
 var encoders = func() map[codec.Encoding]*[65536]byte {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash"
 
 	"github.com/greffier/greffier/catalog"
 	"github.com/greffier/greffier/storage/seal"
@@ -54,4 +53,3 @@ func (r *Recorder) discard(ctx context.Context, id string) error {
 		return nil, errors.Join(r.cfg.Keys.Destroy(ctx, id), r.cfg.Spool.Remove(id))
 	})
 }
-

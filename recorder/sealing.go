@@ -148,4 +148,3 @@ func openSidecar(sealed io.ReaderAt, size int64, key *seal.Key) (*Sidecar, error
 	}
 	return &s, nil
 }
-
