@@ -109,7 +109,7 @@ func TestAClockThatStandsStillInSilence(t *testing.T) {
 	}
 }
 
-func TestPauseKeepsNothing(t *testing.T) {
+func TestNothingIsKeptWhilePaused(t *testing.T) {
 	c := plainCall(14)
 	pause := func(on bool) func(*timeline, int64) {
 		return func(t *timeline, at int64) { t.pause(at, on, "card_number") }
@@ -260,5 +260,31 @@ func TestAnHourOfSkew(t *testing.T) {
 				t.Logf("channel %d: %.1f ppm, inserted %d, removed %d", i, st.DriftPPM, st.Inserted, st.Removed)
 			}
 		})
+	}
+}
+
+// A pause that is told 300 ms after it began takes back what came since, and nothing else.
+func TestAPauseThatIsToldLate(t *testing.T) {
+	sink := &memory{}
+	line := newTimeline(startTime, 1, twoStreams()[:1], sink)
+	packets := voice{to: 1.3, frequency: 440}.packets()
+	for _, s := range packets {
+		line.packet(0, clockTime(s.at), sourceAddr, s.bytes())
+	}
+	line.cut(clockTime(1.3))
+	line.pause(clockTime(1), true, "")
+	sum := line.close(clockTime(2))
+	plan, samples := sink.finish(t)
+	if len(plan.Gaps) != 1 || plan.Gaps[0].Cause != CausePaused {
+		t.Fatalf("%+v", plan.Gaps)
+	}
+	if sound := float64(plan.Gaps[0].Start+plan.Offset) / Rate; sound < 0.979 || sound > 0.9811 {
+		t.Errorf("sound until %.4f s, the last packet before the pause ends at 0.98 s", sound)
+	}
+	if st := sum.Streams[0]; st.Placed != 49 || st.Discarded != 16 {
+		t.Errorf("%+v", st)
+	}
+	if onset(samples[0], 440, 0, 8000) < 0 {
+		t.Error("nothing is heard before the pause")
 	}
 }

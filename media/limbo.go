@@ -145,11 +145,13 @@ func (t *timeline) replay(s *stream, v verdict) {
 		p := held.packets[i].packet
 		p.payload = held.payload(i)
 		terms := t.terms(s, p.arrival)
-		if terms == nil {
+		if terms == nil || !terms.allowed {
+			s.stats.Discarded++
 			continue
 		}
-		if i == 0 && v == stopped {
+		if v == stopped {
 			t.reanchor(s, terms, &p)
+			v = burst // the others follow it
 		}
 		t.put(s, terms, &p, s.clock.position(p.time))
 	}

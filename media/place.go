@@ -158,12 +158,13 @@ func (t *timeline) put(s *stream, terms *terms, p *packet, pos int64) {
 		cut := min(low-pos, length)
 		payload, pos = payload[cut:], pos+cut
 		if len(payload) == 0 {
-			s.stats.Discarded++ // spoken while it was not to be kept
+			s.stats.Clipped++
 		}
 	}
 	placed := t.store(s, c, terms.Channel, p.encoding, payload, pos)
 	if placed {
 		s.stats.Placed++
+		s.remember(placement{p.arrival, pos, int32(len(payload))})
 		k.from, k.to = min(k.from, pos), max(k.to, pos+int64(len(payload)))
 	}
 	t.measure(s, p)

@@ -320,8 +320,9 @@ func (rec *Recording) collectRTP(i int, d *drain) int64 {
 		}
 	}
 	last, drops := d.from, uint32(0)
+	var g datagram
 	for j := range n {
-		g := d.batch.datagram(j)
+		d.batch.datagram(j, &g)
 		last = d.arrival(g.arrival)
 		if g.drops != 0 {
 			drops = g.drops // a total: the last is the one that counts

@@ -46,8 +46,9 @@ func (rec *Recording) collectRTCP(i int, d *drain) {
 			rec.receiver.socketErrors.Add(1)
 			return
 		}
+		var g datagram
 		for j := range n {
-			g := d.batch.datagram(j)
+			d.batch.datagram(j, &g)
 			rec.report(i, d.arrival(g.arrival), &g)
 		}
 		if n < batchSize {

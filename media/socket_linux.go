@@ -85,19 +85,30 @@ type datagram struct {
 	drops     uint32     // datagrams that the kernel dropped on this socket before; 0: none or unknown
 }
 
-// datagram gives entry i of what the last receive brought.
-func (b *batch) datagram(i int) (d datagram) {
+// datagram reads entry i of what the last receive brought.
+func (b *batch) datagram(i int, d *datagram) {
 	m := &b.headers[i]
 	d.data = b.data[i][:min(m.length, datagramSize)]
 	d.truncated = m.header.Flags&unix.MSG_TRUNC != 0
-	switch name := &b.names[i]; name.Family {
-	case unix.AF_INET:
+	name := &b.names[i]
+	if name.Family == unix.AF_INET {
 		d.source = netip.AddrFrom4((*unix.RawSockaddrInet4)(unsafe.Pointer(name)).Addr)
-	case unix.AF_INET6:
+	} else {
 		d.source = netip.AddrFrom16(name.Addr).Unmap()
 	}
+	// Most often there is one control message, the timestamp.
+	c := (*stamp)(unsafe.Pointer(&b.controls[i]))
+	if uintptr(m.header.Controllen) == unsafe.Sizeof(*c) && c.Type == unix.SCM_TIMESTAMPNS && c.Level == unix.SOL_SOCKET {
+		d.arrival, d.drops = c.Nano(), 0
+		return
+	}
 	d.arrival, d.drops = b.control(i)
-	return d
+}
+
+// A stamp is a control message with a timestamp.
+type stamp struct {
+	unix.Cmsghdr
+	unix.Timespec
 }
 
 // control reads the control messages of entry i.
@@ -114,7 +125,7 @@ func (b *batch) control(i int) (arrival int64, drops uint32) {
 		if c.Level == unix.SOL_SOCKET {
 			body := unsafe.Add(base, at+head)
 			switch {
-			case c.Type == unix.SCM_TIMESTAMPNS && size >= head+int(unsafe.Sizeof(unix.Timespec{})):
+			case c.Type == unix.SCM_TIMESTAMPNS && size >= int(unsafe.Sizeof(stamp{})):
 				arrival = (*unix.Timespec)(body).Nano()
 			case c.Type == unix.SO_RXQ_OVFL && size >= head+4:
 				drops = *(*uint32)(body)

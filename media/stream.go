@@ -27,6 +27,9 @@ type stream struct {
 	drift  drift
 	held   limbo
 
+	recent [maxRecent]placement // the newest, in a ring
+	placed int                  // packets that were in it
+
 	lostBefore int64 // by the sources before this one
 	drops      uint32
 	stats      StreamStats

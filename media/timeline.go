@@ -154,6 +154,9 @@ func (t *timeline) enter(e epoch, streams []Stream) {
 		n := terms{Stream: s, allowed: s.Active && !e.paused, floor: -preroll}
 		if i < len(before) {
 			n.floor, n.resumed = before[i].floor, before[i].resumed
+			if before[i].allowed && !n.allowed {
+				t.revoke(t.streams[i], t.channels[s.Channel], e.at)
+			}
 			if !before[i].allowed {
 				n.floor = max(n.floor, e.pos)
 				if n.allowed {

@@ -112,6 +112,7 @@ type StreamStats struct {
 	UnknownPayload uint64 // of a payload type that is not placed (telephone-event too)
 	Refused        uint64 // of a second SSRC that interleaved with this stream's
 	Discarded      uint64 // arrived while the stream was inactive or the recording paused
+	Clipped        uint64 // arrived in time, but all of it was spoken while nothing was to be kept
 	SSRCChanges    uint64
 	Reanchors      uint64 // times at which the stream's clock was set anew by arrival
 	KernelDrops    uint64 // datagrams that the kernel dropped for want of buffer

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/greffier/greffier/catalog"
 	"github.com/greffier/greffier/storage/seal"
 )
 
@@ -36,7 +35,7 @@ func (r *Recorder) finish(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	if row.State == catalog.StateStored && !row.QuarantineUntil.After(r.cfg.Clock()) {
+	if side.Class.Quarantine.IsZero() || !row.QuarantineUntil.After(r.cfg.Clock()) {
 		if err := r.lock(ctx, row); err != nil {
 			return err
 		}
