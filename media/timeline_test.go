@@ -14,7 +14,6 @@ type expectation struct {
 	silent []span    // when bursts are not to be heard, by channel
 	length float64   // 0: not compared
 	least  int       // bursts that must be measured on each channel; 0: 10
-	shift  [4]float64
 }
 
 type span struct {
