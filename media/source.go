@@ -79,7 +79,7 @@ func (s *source) clean() bool {
 }
 
 // cleanPackets is how many packets in a row must be there; more than any reordering that is worth the name.
-const cleanPackets = 16
+const cleanPackets = 10
 
 // lost is RFC 3550 appendix A.3; it may be negative when a packet came twice long after.
 func (s *source) lost() int64 {

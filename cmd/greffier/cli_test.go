@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/greffier/greffier/media/wav"
 	"github.com/greffier/greffier/siprec/siprectest"
 )
 
@@ -248,5 +249,36 @@ func TestConfigMistakes(t *testing.T) {
 				t.Errorf("exit %d: %s, want %q", code, errOut.String(), c.want)
 			}
 		})
+	}
+}
+
+// TestFork is an operator's test of an installation: two calls from two files, with a metadata document of theirs.
+func TestFork(t *testing.T) {
+	dir, work := t.TempDir(), t.TempDir()
+	s := start(t, dir, recordAll)
+	for name, f := range map[string]float64{"left.wav": 440, "right.wav": 880} {
+		pcm := make([]int16, 2*8000)
+		siprectest.Bursts(f, time.Second, 100*time.Millisecond).Read(pcm, 0)
+		data := siprectest.EncodePCMU(nil, pcm)
+		file := append(wav.Header(wav.Format{Tag: wav.MuLaw, SampleRate: 8000, Channels: 1, BitsPerSample: 8}, int64(len(data))), data...)
+		if err := os.WriteFile(filepath.Join(work, name), file, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	metadata := bursts().Metadata
+	metadata.Participants[0].Name = "Zoé"
+	if err := os.WriteFile(filepath.Join(work, "m.xml"), metadata.Marshal(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, code := cliRun(t, "fork", "--to", s.address("udp"), "--left", filepath.Join(work, "left.wav"), "--right", filepath.Join(work, "right.wav"),
+		"--metadata", filepath.Join(work, "m.xml"), "--calls", "2", "--json")
+	var report struct{ Calls, Completed int }
+	if err := json.Unmarshal([]byte(out), &report); err != nil || code != exitOK || report.Completed != 2 {
+		t.Fatalf("fork: exit %d: %s", code, out)
+	}
+	settle(t, dir, 2, 20*time.Second)
+	rows := list(t, dir, "--party", "zoé")
+	if len(rows) != 2 || rows[0].DurationMS != 2000 {
+		t.Errorf("found %+v", rows)
 	}
 }
