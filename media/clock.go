@@ -41,8 +41,7 @@ type clock struct {
 	from    int64 // first position placed by this anchor
 	to      int64 // after the last one
 	floor   int64 // what is before it was placed by others
-	least   int64 // lateness of the promptest packet
-	seen    int   // packets that least is of
+	prompt  prompt
 }
 
 // unwrap extends a timestamp to 64 bits: it is within 2^31 of the last one.
@@ -79,21 +78,7 @@ func (k *clock) set(time, pos, at, floor int64, settled bool) {
 	k.anchored, k.anchor = true, pos-time
 	k.correctedAt, k.corrected = time, 0
 	k.settled, k.until, k.from, k.to, k.floor = settled, at+settleTime, pos, pos, floor
-	k.least, k.seen = 0, 0
-}
-
-// sample takes the lateness of a packet while the anchor settles.
-func (k *clock) sample(late int64) {
-	if k.seen == 0 || late < k.least {
-		k.least = late
-	}
-	k.seen++
-}
-
-// reordered is told that a packet came from before the first one: what was measured so far was measured on packets that had
-// overtaken others.
-func (k *clock) reordered() {
-	k.least, k.seen = 0, 0
+	k.prompt = prompt{}
 }
 
 // settle ends the anchor's first time: when its promptest packet was earlier than the one that it was set by, all that it placed
@@ -101,14 +86,15 @@ func (k *clock) reordered() {
 func (t *timeline) settle(s *stream, c *channel) {
 	k := &s.clock
 	k.settled = true
-	if k.seen < settlePackets || k.least == 0 {
+	least, packets := k.prompt.least()
+	if packets < settlePackets || least == 0 {
 		return
 	}
-	rest := k.least
+	rest := least
 	if k.from >= t.committed && c.data != nil {
-		delta := max(k.least, max(k.floor, t.committed)-k.from)
+		delta := max(least, max(k.floor, t.committed)-k.from)
 		delta = min(delta, t.committed+ringSamples-k.to)
-		if delta != 0 && (delta < 0) == (k.least < 0) {
+		if delta != 0 && (delta < 0) == (least < 0) {
 			c.move(k.from, k.to, delta, t.sampleBytes())
 			k.anchor += delta
 			k.from += delta

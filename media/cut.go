@@ -19,7 +19,10 @@ func (t *timeline) cut(drained int64) {
 			t.settle(s, c)
 		}
 	}
-	if limit := t.hold(now - commitDelay); limit-t.committed >= cutInterval {
+	due := now - commitDelay
+	limit := t.hold(due)
+	// What is held back grows to a second, which is what a crash may cost: then nothing else may wait beside it.
+	if n := limit - t.committed; n >= cutInterval || limit < due && n > 0 {
 		t.commit(limit)
 	}
 	t.forget(drained)

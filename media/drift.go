@@ -40,8 +40,7 @@ type drift struct {
 
 	begun    int64 // position of arrival at which the window began
 	window   int64 // its length
-	least    int64
-	seen     int
+	prompt   prompt
 	previous int64 // the last window's least
 	has      bool  // previous is known
 
@@ -60,8 +59,8 @@ func (d *drift) correct(samples int64) {
 	d.pending += samples
 }
 
-// sample takes the lateness of a packet's end.
-func (d *drift) sample(at, late, length int64) {
+// sample takes the lateness of a packet's end; clean says that no packet before it is missing.
+func (d *drift) sample(at, late, length int64, clean bool) {
 	if longer := length - d.length; longer > sameLength || longer < -sameLength {
 		switch d.pace {
 		case paceUnknown:
@@ -72,37 +71,43 @@ func (d *drift) sample(at, late, length int64) {
 		}
 	}
 	d.last = at
-	if d.seen == 0 || late < d.least {
-		d.least = late
+	d.prompt.add(late, clean)
+	if at-d.begun < d.window {
+		return
 	}
-	d.seen++
-	if at-d.begun >= d.window && d.seen >= driftPackets {
-		d.close(at)
+	if least, packets := d.prompt.least(); packets >= driftPackets {
+		d.close(at, least)
 	}
 }
 
 // close ends a window. Packets that come too early are proof at once: none can come before it was sent. Packets that come too
 // late are believed when two windows agree.
-func (d *drift) close(at int64) {
+func (d *drift) close(at, least int64) {
 	if d.pending == 0 {
-		switch both := min(d.least, d.previous); {
-		case d.least < -driftTrigger && d.window < driftWindow:
-			d.pending = d.least
-		case d.least < -driftTrigger:
-			d.pending = max(d.least, -driftStep)
+		switch both := min(least, d.previous); {
+		case least < -driftTrigger && d.window < driftWindow:
+			d.pending = least
+		case least < -driftTrigger:
+			d.pending = max(least, -driftStep)
 		case d.has && both > driftTrigger:
 			d.pending = min(both, driftStep)
 		}
 	}
-	d.previous, d.has = d.least, true
-	d.begun, d.seen, d.window = at, 0, min(2*d.window, driftWindow)
+	d.previous, d.has = least, true
+	d.begun, d.prompt, d.window = at, prompt{}, min(2*d.window, driftWindow)
+}
+
+// step is what is to be corrected at one packet: a single sample, or a few when it is much.
+func (d *drift) step() int64 {
+	most := min(maxRepeat, 1+magnitude(d.pending)/(10*ms))
+	return max(-most, min(most, d.pending))
 }
 
 // applied is told that the anchor moved.
 func (d *drift) applied(samples int64) {
 	d.pending -= samples
 	d.moved += samples
-	d.least -= samples
+	d.prompt.shift(samples)
 	d.previous -= samples
 }
 
@@ -122,7 +127,7 @@ func (d *drift) watch(at, late, longer int64) {
 	if magnitude(o.start) < magnitude(o.end) {
 		d.pace = paceStart
 	}
-	d.begun, d.seen, d.has = at, 0, false
+	d.begun, d.prompt, d.has = at, prompt{}, false
 }
 
 // ppm is by how much the sender's clock runs faster than ours, in millionths; 0 as long as it is not known.

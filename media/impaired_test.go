@@ -1,6 +1,7 @@
 package media
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -342,5 +343,30 @@ func TestImpairedCalls(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Many calls with loss, jitter and stalls at once: no burst whose beginning arrived is elsewhere than it was.
+func TestManyImpairedCalls(t *testing.T) {
+	for seed := range uint64(12) {
+		r := rand.New(rand.NewPCG(seed, 5))
+		c := plainCall(12)
+		want := expectation{any: true, least: 5}
+		for i := range c.packets {
+			original := c.packets[i]
+			c.packets[i] = keep(original, func(n int, _ sent) bool { return n == 0 || r.Float64() > 0.05 })
+			want.silent = append(want.silent, c.lost(i, original)...)
+			free := 0.0
+			each(c.packets[i], func(n int, s *sent) {
+				s.at += 0.02 * r.Float64()
+				if n > 50 && r.Float64() < 0.003 {
+					free = s.at + 0.8*r.Float64()
+				}
+				s.at = max(s.at, free)
+				free = max(free, s.at+0.0001)
+			})
+		}
+		c.end += 1
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { c.run(t).check(t, tones, 12, want) })
 	}
 }

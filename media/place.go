@@ -41,7 +41,7 @@ func (t *timeline) place(s *stream, terms *terms, p *packet) {
 			return
 		}
 	}
-	if !k.settled && (p.at >= k.until || late < -aheadLimit && k.seen >= settlePackets) {
+	if !k.settled && (p.at >= k.until || late < -aheadLimit && k.prompt.some >= settlePackets) {
 		t.settle(s, c)
 		pos = k.position(p.time)
 		late = p.at - pos - length
@@ -170,30 +170,36 @@ func (t *timeline) put(s *stream, terms *terms, p *packet, pos int64) {
 	t.measure(s, p)
 }
 
-// measure takes the lateness of the newest packet, when no packet before it is missing.
+// measure takes the lateness of the newest packet.
 func (t *timeline) measure(s *stream, p *packet) {
 	k := &s.clock
-	if k.highest != s.source.highest || !s.source.clean() {
+	if p.sequence < k.highest {
+		k.prompt.overtaken, s.drift.prompt.overtaken = true, true
+	}
+	if k.highest != s.source.highest {
 		return
 	}
-	late := p.at - k.position(k.end)
+	late, clean := p.at-k.position(k.end), s.source.clean()
+	if p.sequence < k.highest && !clean {
+		return
+	}
 	if !k.settled {
-		k.sample(late)
+		k.prompt.add(late, clean)
 		return
 	}
-	s.drift.sample(p.at, late, int64(len(p.payload)))
+	s.drift.sample(p.at, late, int64(len(p.payload)), clean)
 }
 
-// adjust takes out drift: a single sample per packet, or all in a gap. It returns by how much the packet moves.
+// adjust takes out drift: a sample per packet, or all in a gap. It returns by how much the packet moves.
 func (t *timeline) adjust(s *stream, c *channel, p *packet, pos int64) int64 {
 	k, d := &s.clock, &s.drift
-	step := max(-1, min(1, d.pending))
+	step := d.step()
 	if gap := pos - c.end; gap >= gapLeast {
 		step = max(d.pending, -gap+maxRepeat+1)
 	} else if step > 0 {
-		s.stats.Inserted++
+		s.stats.Inserted += step
 	} else {
-		s.stats.Removed++
+		s.stats.Removed -= step
 	}
 	k.anchor += step
 	k.correctedAt, k.corrected = p.time, step

@@ -41,9 +41,8 @@ func (s *source) continues(sequence uint16) bool {
 	return delta < maxDropout || delta >= -maxMisorder&0xFFFF
 }
 
-// count takes a packet's sequence number. It returns the extended number, whether the packet came before, and whether it is one
-// from before the first packet.
-func (s *source) count(sequence uint16) (extended int64, duplicate, earlier bool) {
+// count takes a packet's sequence number. It returns the extended number, and whether the packet came before.
+func (s *source) count(sequence uint16) (extended int64, duplicate bool) {
 	delta := int64(int16(sequence - uint16(s.highest)))
 	extended = s.highest + delta
 	switch {
@@ -59,10 +58,8 @@ func (s *source) count(sequence uint16) (extended int64, duplicate, earlier bool
 	if !duplicate {
 		s.unique++
 	}
-	if extended < s.base {
-		s.base, earlier = extended, true
-	}
-	return extended, duplicate, earlier
+	s.base = min(s.base, extended)
+	return extended, duplicate
 }
 
 // restart begins the sequence anew at a packet that was taken for an old one.

@@ -83,7 +83,8 @@ func (t *timeline) receive(s *stream, terms *terms, arrival int64, h rtpHeader, 
 	}
 	s.count(arrival, len(payload))
 	highest := s.source.highest
-	sequence, duplicate, earlier := s.source.count(h.sequence)
+	base := s.source.base
+	sequence, duplicate := s.source.count(h.sequence)
 	if duplicate {
 		s.stats.Duplicate++
 		return
@@ -91,8 +92,8 @@ func (t *timeline) receive(s *stream, terms *terms, arrival int64, h rtpHeader, 
 	if sequence < highest {
 		s.stats.Reordered++
 	}
-	if earlier {
-		s.clock.reordered()
+	if s.source.base < base {
+		s.clock.prompt.cleanest = 0 // the first packet had overtaken this one
 	}
 	if encoding == 0 {
 		s.stats.UnknownPayload++

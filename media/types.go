@@ -95,33 +95,33 @@ type Sink interface {
 }
 
 // StreamStats are the figures of one stream since its recording began. All are
-// totals but for those that say otherwise.
+// totals but for those that say otherwise. Its JSON form is stored with recordings.
 type StreamStats struct {
-	Channel        int
-	SSRC           uint32 // now
-	Packets        uint64 // RTP packets accepted as this stream's, of any payload type
-	Bytes          uint64 // of payload in them
-	Placed         uint64 // packets placed on the timeline, patches included
-	Lost           uint64 // sequence numbers that never came (RFC 3550 A.3, never below 0)
-	Reordered      uint64 // came after a higher sequence number
-	Duplicate      uint64 // came before
-	Late           uint64 // came too late to be placed, and were dropped
-	Patched        uint64 // came after their positions were committed, and were placed as a patch
-	Foreign        uint64 // from an address that was not offered
-	Malformed      uint64 // not RTP version 2, or lengths that overrun the datagram
-	UnknownPayload uint64 // of a payload type that is not placed (telephone-event too)
-	Refused        uint64 // of a second SSRC that interleaved with this stream's
-	Discarded      uint64 // arrived while the stream was inactive or the recording paused
-	Clipped        uint64 // arrived in time, but all of it was spoken while nothing was to be kept
-	SSRCChanges    uint64
-	Reanchors      uint64 // times at which the stream's clock was set anew by arrival
-	KernelDrops    uint64 // datagrams that the kernel dropped for want of buffer
-	Jitter         time.Duration
-	FirstArrival   time.Time // of the first accepted packet; zero: none came
-	LastArrival    time.Time
-	DriftPPM       float64 // of the sender's clock against ours, positive when it runs fast; an estimate
-	Inserted       int64   // samples repeated to correct drift
-	Removed        int64   // samples dropped to correct drift
+	Channel        int           `json:"channel"`
+	SSRC           uint32        `json:"ssrc"`            // now
+	Packets        uint64        `json:"packets"`         // RTP packets accepted as this stream's, of any payload type
+	Bytes          uint64        `json:"bytes"`           // of payload in them
+	Placed         uint64        `json:"placed"`          // packets placed on the timeline, patches included
+	Lost           uint64        `json:"lost"`            // sequence numbers that never came (RFC 3550 A.3, never below 0)
+	Reordered      uint64        `json:"reordered"`       // came after a higher sequence number
+	Duplicate      uint64        `json:"duplicate"`       // came before
+	Late           uint64        `json:"late"`            // came too late to be placed, and were dropped
+	Patched        uint64        `json:"patched"`         // came after their positions were committed, and were placed as a patch
+	Foreign        uint64        `json:"foreign"`         // from an address that was not offered
+	Malformed      uint64        `json:"malformed"`       // not RTP version 2, or lengths that overrun the datagram
+	UnknownPayload uint64        `json:"unknown_payload"` // of a payload type that is not placed (telephone-event too)
+	Refused        uint64        `json:"refused"`         // of a second SSRC that interleaved with this stream's
+	Discarded      uint64        `json:"discarded"`       // arrived while the stream was inactive or the recording paused
+	Clipped        uint64        `json:"clipped"`         // arrived in time, but all of it was spoken while nothing was to be kept
+	SSRCChanges    uint64        `json:"ssrc_changes"`
+	Reanchors      uint64        `json:"reanchors"`    // times at which the stream's clock was set anew by arrival
+	KernelDrops    uint64        `json:"kernel_drops"` // datagrams that the kernel dropped for want of buffer
+	Jitter         time.Duration `json:"jitter_ns"`
+	FirstArrival   time.Time     `json:"first_arrival,omitzero"` // of the first accepted packet; zero: none came
+	LastArrival    time.Time     `json:"last_arrival,omitzero"`
+	DriftPPM       float64       `json:"drift_ppm"` // of the sender's clock against ours, positive when it runs fast; an estimate
+	Inserted       int64         `json:"inserted"`  // samples repeated to correct drift
+	Removed        int64         `json:"removed"`   // samples dropped to correct drift
 }
 
 // A Summary is what a recording amounts to, when it is closed.
