@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -412,4 +413,51 @@ func TestPauseInThePast(t *testing.T) {
 	if n := count(k, before); n < 14*frameSize {
 		t.Errorf("%d samples from before the pause; want %d", n, 15*frameSize)
 	}
+}
+
+// Commands of many goroutines, drains and the end of Run meet.
+func TestConcurrentCommands(t *testing.T) {
+	r, stop := startReceiver(t, media.Config{DrainInterval: time.Millisecond})
+	var running sync.WaitGroup
+	var recs []*media.Recording
+	for range 4 {
+		rec := openRecording(t, r, new(tape), pcmu(0), pcmu(1))
+		recs = append(recs, rec)
+		p := newPhone(t, loopback, rec.Ports()[0])
+		running.Go(func() {
+			for range 200 {
+				p.send(filled(0x21))
+			}
+		})
+		running.Go(func() {
+			for i := range 50 {
+				held := pcmu(1)
+				held.Active = i%2 == 0
+				if err := rec.Update([]media.Stream{pcmu(0), held}); err != nil {
+					t.Error(err)
+				}
+				if err := rec.SetPaused(i%2 == 0, media.CausePaused, time.Time{}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		running.Go(func() {
+			for range 200 {
+				if n := len(rec.Stats()); n != 2 {
+					t.Errorf("%d streams", n)
+				}
+				r.Stats()
+			}
+		})
+	}
+	running.Wait()
+	for _, rec := range recs {
+		running.Go(func() {
+			if s, err := rec.Close(time.Now()); err != nil || len(s.Streams) != 2 {
+				t.Errorf("Close: %+v, %v", s, err)
+			}
+		})
+	}
+	stop()
+	running.Wait()
 }

@@ -71,38 +71,48 @@ func (w *worker) end() []*Recording {
 	return slices.Concat(w.phases[:]...)
 }
 
-// run gives every phase its turn, once per interval, until ctx ends.
+// run gives every phase its turn, once per interval, until ctx ends. Turns are
+// counted from begin; turn n is due when its step has passed.
 func (w *worker) run(ctx context.Context) {
 	begin := time.Now()
 	step := w.interval / phases
 	timer := time.NewTimer(step)
 	defer timer.Stop()
-	for next := 0; ; { // next counts the turns since begin
+	for next := 0; ; {
 		due := int(time.Since(begin) / step)
 		// After a stall one turn of each phase fetches all that has waited.
 		for next = max(next, due-phases); next < due; next++ {
 			late := time.Since(begin) - time.Duration(next+1)*step
-			w.delay.Store(max(w.delay.Load(), int64(late)))
-			w.drain(next % phases)
+			if w.drain(next%phases) > 0 {
+				w.delay.Store(max(w.delay.Load(), int64(late)))
+			}
 		}
-		idle, ok := w.idle(next)
-		if ok {
-			timer.Reset(time.Until(begin.Add(time.Duration(next+idle+1) * step)))
+		empty, some := w.empty(next)
+		if some {
+			timer.Reset(time.Until(begin.Add(time.Duration(next+empty+1) * step)))
 		} else {
 			timer.Stop()
 		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-w.wake:
 		case <-timer.C:
+			next += empty
+		case <-w.wake:
+			// Turns that have passed had nothing to drain: what is new waits
+			// for its own next one.
+			passed := int(time.Since(begin)/step) - next
+			if some {
+				passed = min(passed, empty)
+			}
+			next += passed
 		}
 	}
 }
 
-// idle is the number of turns from next on that have nothing to drain; false
+// empty is the number of turns from next on that have nothing to drain; false
 // when none has.
-func (w *worker) idle(next int) (int, bool) {
+func (w *worker) empty(next int) (int, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for i := range phases {
@@ -113,13 +123,15 @@ func (w *worker) idle(next int) (int, bool) {
 	return 0, false
 }
 
-// drain gives one phase its turn.
-func (w *worker) drain(phase int) {
+// drain gives one phase its turn, and tells how many recordings it has.
+func (w *worker) drain(phase int) int {
 	w.mu.Lock()
 	w.turn = append(w.turn[:0], w.phases[phase]...)
 	w.mu.Unlock()
 	for _, rec := range w.turn {
 		rec.drain(w.batch)
 	}
+	n := len(w.turn)
 	clear(w.turn) // do not keep closed recordings alive
+	return n
 }

@@ -56,6 +56,7 @@ type Recorder struct {
 	cfg   Config
 	words words
 	wake  chan struct{} // capacity 1: something in the spool is ready to be finished
+	idle  chan struct{} // capacity 1: Run found nothing to work on
 
 	mu     sync.Mutex
 	calls  map[siprec.DialogID]*call // by dialog: sessions that have not ended
@@ -88,6 +89,7 @@ func New(cfg Config) (*Recorder, error) {
 		cfg:   cfg,
 		words: words{cfg.PseudonymKey},
 		wake:  make(chan struct{}, 1),
+		idle:  make(chan struct{}, 1),
 		calls: map[siprec.DialogID]*call{},
 		live:  map[string]bool{},
 	}, nil

@@ -63,7 +63,16 @@ func (r *Recorder) Run(ctx context.Context) error {
 		}
 		next, err := r.dispatch(ctx, q)
 		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
 			return err
+		}
+		if len(q.working) == 0 {
+			select {
+			case r.idle <- struct{}{}:
+			default:
+			}
 		}
 		scan.Reset(next)
 		select {
@@ -74,6 +83,22 @@ func (r *Recorder) Run(ctx context.Context) error {
 		case res := <-q.results:
 			r.took(q, res)
 		}
+	}
+}
+
+// Settle waits until everything in the spool that can be finished now is, or until ctx ends. Sessions that go on, and
+// recordings that failed and wait for their next attempt, are not waited for.
+func (r *Recorder) Settle(ctx context.Context) error {
+	select {
+	case <-r.idle: // from before
+	default:
+	}
+	r.wakeUp()
+	select {
+	case <-r.idle:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 

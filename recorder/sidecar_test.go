@@ -33,7 +33,9 @@ const (
 // TestSidecarGolden pins the stored format: a call with a transfer, a hold and a gap. The file is never regenerated to pass; a
 // change of format is a new version.
 func TestSidecarGolden(t *testing.T) {
-	at := func(ms int) time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC).Add(time.Duration(ms) * time.Millisecond) }
+	at := func(ms int) time.Time {
+		return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC).Add(time.Duration(ms) * time.Millisecond)
+	}
 	period := func(s string) policy.Period {
 		p, err := policy.ParsePeriod(s)
 		if err != nil {

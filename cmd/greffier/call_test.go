@@ -216,3 +216,28 @@ func TestImpairedCalls(t *testing.T) {
 		})
 	}
 }
+
+// TestStopEndsCallsWell: a server that is told to stop ends the call that goes on, and stores it before it is gone.
+func TestStopEndsCallsWell(t *testing.T) {
+	dir := t.TempDir()
+	s := start(t, dir, recordAll)
+	src := s.src("udp")
+	call, err := src.Invite(t.Context(), bursts())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := call.Play(t.Context(), 2*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	s.stop()
+	select {
+	case <-call.Done():
+	case <-time.After(5 * time.Second):
+		t.Error("the SRC was not told")
+	}
+	rows := list(t, dir)
+	if len(rows) != 1 || rows[0].State != "locked" || rows[0].EndCause != "drained" {
+		t.Errorf("after the stop: %+v", rows)
+	}
+	verifyGood(t, dir)
+}

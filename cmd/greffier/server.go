@@ -46,8 +46,11 @@ type Main struct {
 	metrics  *metrics
 }
 
-// httpDrain is how long requests in progress may take when the server stops.
-const httpDrain = 5 * time.Second
+// What stopping may take beyond the drain.
+const (
+	settleTime = 10 * time.Second // to store what has just been recorded
+	httpDrain  = 5 * time.Second  // to answer requests in progress
+)
 
 // Run opens everything, takes calls until ctx ends, and closes everything in the reverse order.
 func (m *Main) Run(ctx context.Context) (err error) {
@@ -233,6 +236,11 @@ func (m *Main) serve(ctx context.Context, listener net.Listener) error {
 	}
 	cancel()
 	err := m.sip.Close()
+	settle, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
+	if err := m.recorder.Settle(settle); err != nil {
+		m.log.Warn("recordings stay in the spool until the next start", zap.Error(err))
+	}
+	cancel()
 	shutdown, cancel := context.WithTimeout(context.WithoutCancel(ctx), httpDrain)
 	defer cancel()
 	err = errors.Join(err, m.http.Shutdown(shutdown))
