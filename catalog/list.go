@@ -27,6 +27,9 @@ type Query struct {
 	Rule   string
 	State  State
 
+	NotEnded bool      // only sessions without an end
+	DueBy    time.Time // only recordings with a lock mode whose quarantine ended by then
+
 	Limit int    // at most so many; 0: all
 	After string // id of the last recording of the page before; ErrNotFound when it is gone
 }
@@ -130,6 +133,12 @@ func (q Query) where() (string, []any, error) {
 		if exact.value != "" {
 			and(exact.column+" = ?", exact.value)
 		}
+	}
+	if q.NotEnded {
+		conditions = append(conditions, "ended_at = 0")
+	}
+	if !q.DueBy.IsZero() {
+		and("lock_mode NOT IN ('', 'none') AND quarantine_until <= ?", q.DueBy.UnixMilli())
 	}
 	if q.Party != "" {
 		condition, arg := partyCondition(q.Party)

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/greffier/greffier/media"
 )
@@ -148,5 +149,40 @@ func TestFlood(t *testing.T) {
 	}
 	if s[1].Packets != 6 || s[1].KernelDrops != 0 {
 		t.Errorf("the other stream: %+v; want 6 packets", s[1])
+	}
+}
+
+// The pause was ordered a moment before the command reaches us, and a drain
+// came between.
+func TestPauseInThePast(t *testing.T) {
+	const before, during = 0x21, 0x22
+	r, err := media.NewReceiver(media.Config{}) // not running: the test drains
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := new(tape)
+	rec := openRecording(t, r, k, pcmu(0))
+	p := newPhone(t, loopback, rec.Ports()[0])
+	var at time.Time
+	pace(time.Now(), 20, func(i int) {
+		mark := byte(before)
+		if i >= 15 {
+			mark = during
+		}
+		if i == 15 {
+			at = time.Now()
+		}
+		p.send(filled(mark))
+	})
+	media.NewDrainer().Drain(rec)
+	if err := rec.SetPaused(true, media.CausePaused, at); err != nil {
+		t.Fatal(err)
+	}
+	closeRecording(t, rec)
+	if k.contains(during) {
+		t.Errorf("%d samples that came during the pause are in the blocks", count(k, during))
+	}
+	if n := count(k, before); n < 14*frameSize {
+		t.Errorf("%d samples from before the pause; want %d", n, 15*frameSize)
 	}
 }

@@ -129,7 +129,7 @@ type Open struct {
 	Start    time.Time // position 0 of the recording; the zero value is now
 	Channels int       // 1 to MaxChannels
 	Streams  []Stream  // in the order of the m-lines
-	Sink     Sink     // it must not call the recording
+	Sink     Sink      // it must not call the recording
 }
 
 // Open binds ports for the streams and begins to receive. It takes well under a

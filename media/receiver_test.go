@@ -380,41 +380,6 @@ func count(k *tape, c byte) (n int) {
 	return n
 }
 
-// The pause was ordered a moment before the command reaches us, and a drain
-// came between.
-func TestPauseInThePast(t *testing.T) {
-	const before, during = 0x21, 0x22
-	r, err := media.NewReceiver(media.Config{}) // not running: the test drains
-	if err != nil {
-		t.Fatal(err)
-	}
-	k := new(tape)
-	rec := openRecording(t, r, k, pcmu(0))
-	p := newPhone(t, loopback, rec.Ports()[0])
-	var at time.Time
-	pace(time.Now(), 20, func(i int) {
-		mark := byte(before)
-		if i >= 15 {
-			mark = during
-		}
-		if i == 15 {
-			at = time.Now()
-		}
-		p.send(filled(mark))
-	})
-	media.NewDrainer().Drain(rec)
-	if err := rec.SetPaused(true, media.CausePaused, at); err != nil {
-		t.Fatal(err)
-	}
-	closeRecording(t, rec)
-	if k.contains(during) {
-		t.Errorf("%d samples that came during the pause are in the blocks", count(k, during))
-	}
-	if n := count(k, before); n < 14*frameSize {
-		t.Errorf("%d samples from before the pause; want %d", n, 15*frameSize)
-	}
-}
-
 // Commands of many goroutines, drains and the end of Run meet.
 func TestConcurrentCommands(t *testing.T) {
 	r, stop := startReceiver(t, media.Config{DrainInterval: time.Millisecond})

@@ -158,7 +158,7 @@ func (d *doubts) add(r *rule, err error) {
 	if r.Never {
 		taken = "taken as applying"
 	}
-	d.texts = append(d.texts, fmt.Sprintf("rule %s could not be evaluated (%v): %s", r.Name, err, taken))
+	d.texts = append(d.texts, fmt.Sprintf("rule %s could not be evaluated: %s", r.Name, taken)) // err may quote a party
 }
 
 func (d *doubts) join(detail string) string {

@@ -92,8 +92,8 @@ func judge(r *reader, key *yaml.Node, nodes map[string]*yaml.Node, path string, 
 	if !quarantineGiven && c.Mandate == "" && c.Retention.everExceeds(defaultQuarantine) {
 		c.Quarantine = defaultQuarantine
 	}
-	if c.Quarantine.everExceeds(c.Retention) {
-		r.problem(at("quarantine"), join(path, "quarantine"), "%s is longer than the retention, %s", c.Quarantine, c.Retention)
+	if c.Quarantine.everExceeds(c.Retention) || c.Quarantine == c.Retention {
+		r.problem(at("quarantine"), join(path, "quarantine"), "%s is not shorter than the retention, %s: nothing would be left to lock", c.Quarantine, c.Retention)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -40,6 +41,7 @@ type call struct {
 // Begin implements srs.Recorder: it decides about an offered session and, when the answer is yes, opens everything that
 // keeps its sound.
 func (r *Recorder) Begin(ctx context.Context, in siprec.Invitation) (siprec.Answer, error) {
+	ctx = context.WithoutCancel(ctx) // a call that is cancelled meanwhile is ended by End, and every deed has its witness
 	labels := offeredLabels(in.Offer)
 	if len(labels) == 0 {
 		return siprec.Answer{}, &siprec.Refusal{Kind: siprec.NoMedia, Reason: "no audio stream in a format that can be recorded; offer PCMU or PCMA"}
@@ -112,6 +114,21 @@ func (r *Recorder) decisionData(c *call, key string, at time.Time) decisionData 
 
 // open makes the key, the spool and the ports of a call that is recorded, in this order, and takes them back if one fails.
 func (r *Recorder) open(ctx context.Context, c *call, in siprec.Invitation, key string) (answer siprec.Answer, err error) {
+	r.setLive(c.id, true) // before anything of it can be found: Run leaves it alone
+	defer func() {
+		if err == nil {
+			return
+		}
+		err = errors.Join(err, r.abandon(ctx, c))
+		var refusal *siprec.Refusal
+		switch {
+		case errors.As(err, &refusal):
+		case errors.Is(err, spool.ErrFull):
+			err = &siprec.Refusal{Kind: siprec.Unavailable, Reason: "the spool's disk is full", Err: err}
+		default:
+			err = &siprec.Refusal{Kind: siprec.Internal, Reason: "the recording could not be opened", Err: err}
+		}
+	}()
 	class, ok := r.cfg.Policy.Class(c.decision.Class)
 	if !ok {
 		return answer, fmt.Errorf("decide: class %q does not exist", c.decision.Class)
@@ -119,15 +136,6 @@ func (r *Recorder) open(ctx context.Context, c *call, in siprec.Invitation, key 
 	if err := r.witness(ctx, EventStarted, c.id, audit.Intended, nil); err != nil {
 		return answer, err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, r.abandon(context.WithoutCancel(ctx), c))
-			var refusal *siprec.Refusal
-			if !errors.As(err, &refusal) {
-				err = &siprec.Refusal{Kind: siprec.Internal, Reason: "the recording could not be opened", Err: err}
-			}
-		}
-	}()
 	secret, err := r.cfg.Keys.Create(ctx, c.id)
 	if err != nil {
 		return answer, fmt.Errorf("make key: %w", err)
@@ -135,10 +143,6 @@ func (r *Recorder) open(ctx context.Context, c *call, in siprec.Invitation, key 
 	if c.writer, err = r.cfg.Spool.Create(c.id, secret.SpoolKey()); err != nil {
 		return answer, fmt.Errorf("make spool: %w", err)
 	}
-	r.mu.Lock()
-	r.live[c.id] = true
-	r.mu.Unlock()
-
 	c.assign(r.cfg.Policy, class, in.Offer)
 	first := journalEntry{At: r.cfg.Clock(), Streams: c.entries(in.Offer), Begin: &beginEntry{
 		ID: c.id, CallID: in.Dialog.CallID, SRC: in.SRC, CallKey: key, Headers: in.Headers,
@@ -152,7 +156,7 @@ func (r *Recorder) open(ctx context.Context, c *call, in siprec.Invitation, key 
 	}
 	// Position 0 is now, as near to the answer as can be: nothing is sent to us before it.
 	first.At = r.cfg.Clock()
-	if err := first.append(c.writer); err != nil {
+	if err := errors.Join(first.append(c.writer), c.writer.Sync()); err != nil { // on the disk, before the SRC is told yes
 		return answer, err
 	}
 	c.recording, err = r.cfg.Receiver.Open(media.Open{
@@ -180,10 +184,20 @@ func (r *Recorder) abandon(ctx context.Context, c *call) error {
 	if c.writer != nil {
 		errs = append(errs, c.writer.Close())
 	}
+	errs = append(errs, r.discard(ctx, c.id))
+	r.setLive(c.id, false)
+	return errors.Join(errs...)
+}
+
+// setLive says whether a call still works on its spool file.
+func (r *Recorder) setLive(id string, live bool) {
 	r.mu.Lock()
-	delete(r.live, c.id)
-	r.mu.Unlock()
-	return errors.Join(append(errs, r.discard(ctx, c.id))...)
+	defer r.mu.Unlock()
+	if live {
+		r.live[id] = true
+	} else {
+		delete(r.live, id)
+	}
 }
 
 // assign gives every recordable m-line of an offer a stream, and every new label a channel. Which party is channel 0 is the
@@ -285,9 +299,10 @@ func (r *Recorder) Update(ctx context.Context, dialog siprec.DialogID, ch siprec
 		return c.local, entry.append(c.writer)
 	}
 	class, _ := r.cfg.Policy.Class(c.decision.Class)
+	before := slices.Clone(c.streams)
 	c.assign(r.cfg.Policy, class, ch.Offer)
 	entry.Streams = c.entries(ch.Offer)
-	if err := r.changeStreams(ctx, c, entry, ch); err != nil {
+	if err := r.changeStreams(ctx, c, before, entry, ch.Metadata != nil); err != nil {
 		return siprec.Answer{}, err
 	}
 	c.local = c.answer(ch.Offer, siprec.Invitation{Local: c.local.Addr})
@@ -297,15 +312,23 @@ func (r *Recorder) Update(ctx context.Context, dialog siprec.DialogID, ch siprec
 // holdReason is the reason of a pause that the SRC asked for by making every stream inactive.
 const holdReason = "hold"
 
-// changeStreams witnesses, journals and then applies new streams. All of them inactive is a pause.
-func (r *Recorder) changeStreams(ctx context.Context, c *call, entry journalEntry, ch siprec.Change) error {
-	on := 0
-	for _, s := range c.streams {
-		if s.Active {
+// changeStreams makes new streams so. What is to be silent is silenced first, whatever becomes of the rest: promise 1 comes
+// before promise 4. What is to be heard is heard only after it was witnessed. All streams inactive is a pause.
+func (r *Recorder) changeStreams(ctx context.Context, c *call, before []media.Stream, entry journalEntry, metadata bool) error {
+	wanted, quiet, on := c.streams, slices.Clone(c.streams), 0
+	for i := range quiet {
+		if quiet[i].Active {
 			on++
 		}
+		quiet[i].Active = quiet[i].Active && i < len(before) && before[i].Active
 	}
-	typ, data := EventChanged, any(changedData{Metadata: ch.Metadata != nil, Streams: len(entry.Streams), Active: on})
+	c.streams = quiet
+	if err := c.recording.Update(quiet); err != nil {
+		c.streams = before
+		return fmt.Errorf("update media: %w", err)
+	}
+	entry.At = r.cfg.Clock()
+	typ, data := EventChanged, any(changedData{Metadata: metadata, Streams: len(entry.Streams), Active: on})
 	switch paused := on == 0; {
 	case paused && !c.paused:
 		typ, data, entry.Pause = EventPaused, pausedData{Reason: holdReason}, &pauseEntry{Reason: holdReason}
@@ -315,13 +338,14 @@ func (r *Recorder) changeStreams(ctx context.Context, c *call, entry journalEntr
 	if err := r.witness(ctx, typ, c.id, "", data); err != nil {
 		return err
 	}
-	c.paused = on == 0
 	if err := entry.append(c.writer); err != nil {
 		return err
 	}
-	if err := c.recording.Update(c.streams); err != nil {
+	c.paused = on == 0
+	if err := c.recording.Update(wanted); err != nil {
 		return fmt.Errorf("update media: %w", err)
 	}
+	c.streams = wanted
 	return nil
 }
 
@@ -351,6 +375,12 @@ func (r *Recorder) End(dialog siprec.DialogID, cause siprec.EndCause, at time.Ti
 		}
 		return
 	}
+	if cause == siprec.EndCancel { // the SRC never had our yes
+		if err := r.abandon(ctx, c); err != nil {
+			c.log.Error("abandon", zap.Error(err))
+		}
+		return
+	}
 	end := journalEntry{At: at, End: &endEntry{Cause: cause}}
 	summary, err := c.recording.Close(at)
 	if err != nil {
@@ -368,8 +398,6 @@ func (r *Recorder) End(dialog siprec.DialogID, cause siprec.EndCause, at time.Ti
 	if err := r.cfg.Catalog.SetState(ctx, c.id, catalog.StateFinishing); err != nil {
 		c.log.Error("catalog", zap.Error(err))
 	}
-	r.mu.Lock()
-	delete(r.live, c.id)
-	r.mu.Unlock()
+	r.setLive(c.id, false)
 	r.wakeUp()
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/greffier/greffier/catalog"
 	"github.com/greffier/greffier/storage/seal"
 )
 
@@ -46,9 +47,19 @@ func (r *Recorder) finish(ctx context.Context, id string) error {
 	return nil
 }
 
-// discard removes what is left of a session that was never answered.
+// discard removes what is left of a session that was never answered. The spool goes first: while somebody writes to it, the
+// key stays.
 func (r *Recorder) discard(ctx context.Context, id string) error {
 	return r.do(ctx, EventAbandoned, id, nil, func() (any, error) {
-		return nil, errors.Join(r.cfg.Keys.Destroy(ctx, id), r.cfg.Spool.Remove(id))
+		if err := r.cfg.Spool.Remove(id); err != nil {
+			return nil, fmt.Errorf("remove spool: %w", err)
+		}
+		if err := r.cfg.Keys.Destroy(ctx, id); err != nil {
+			return nil, fmt.Errorf("destroy key: %w", err)
+		}
+		if err := r.cfg.Catalog.Delete(ctx, id); err != nil && !errors.Is(err, catalog.ErrNotFound) {
+			return nil, fmt.Errorf("remove from catalog: %w", err)
+		}
+		return nil, nil
 	})
 }

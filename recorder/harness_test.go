@@ -63,6 +63,7 @@ func newBench(t *testing.T, dir string, store *storagetest.Fake, policyFile stri
 		Policy: p, Receiver: receiver, Spool: sp, Keys: keys, Store: store, Catalog: cat, Audit: log, PseudonymKey: make([]byte, 32),
 	})
 	must(err)
+	must(rec.Recover(t.Context()))
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 2)
 	go func() { ended <- receiver.Run(ctx) }()

@@ -32,10 +32,11 @@ func (a *Archive) Rebuild(ctx context.Context, progress func(done int)) (Rebuild
 	if err := a.witness(ctx, EventRebuilt, "", "", audit.Intended, nil); err != nil {
 		return rep, err
 	}
-	pairs, err := a.pairs(ctx)
+	pairs, problems, err := a.pairs(ctx)
 	if err != nil {
 		return rep, err
 	}
+	rep.Problems = append(rep.Problems, problems...)
 	for id, p := range pairs {
 		row, err := a.rowOf(ctx, id, p)
 		if err == nil {
@@ -51,30 +52,43 @@ func (a *Archive) Rebuild(ctx context.Context, progress func(done int)) (Rebuild
 	if err := a.rebuildUnrecorded(ctx, &rep); err != nil {
 		return rep, err
 	}
-	return rep, a.witness(ctx, EventRebuilt, "", "", audit.Done, rep)
+	return rep, a.witness(ctx, EventRebuilt, "", "", audit.Done, map[string]int{
+		"recordings": rep.Recordings, "not_recorded": rep.NotRecorded, "problems": len(rep.Problems),
+	})
 }
 
-// pairs lists the store by recording. Of several versions of one object the first listed that is no marker is taken: an
-// object of ours has one.
-func (a *Archive) pairs(ctx context.Context) (map[string]pair, error) {
-	out := map[string]pair{}
+// pairs lists the store by recording. An object of ours has one version: a second is a problem, and the older is taken. An object
+// that cannot be read is a problem too, and hides no other.
+func (a *Archive) pairs(ctx context.Context) (map[string]pair, []string, error) {
+	out, problems := map[string]pair{}, []string(nil)
 	for info, err := range a.Store.List(ctx, "rec/") {
+		if err != nil && info.Key != "" {
+			problems = append(problems, fmt.Sprintf("%s: %v", info.Key, err))
+			continue
+		}
 		if err != nil {
-			return nil, fmt.Errorf("list store: %w", err)
+			return nil, nil, fmt.Errorf("list store: %w", err)
 		}
 		id, name := path.Base(path.Dir(info.Key)), path.Base(info.Key)
 		p := out[id]
+		at := &p.audio
 		switch name {
 		case audioName:
-			p.audio = info
 		case sidecarName:
-			p.sidecar = info
+			at = &p.sidecar
 		default:
 			continue
 		}
+		if at.Key != "" {
+			problems = append(problems, fmt.Sprintf("%s: has more than one version", info.Key))
+			if at.Modified.Before(info.Modified) {
+				continue
+			}
+		}
+		*at = info
 		out[id] = p
 	}
-	return out, nil
+	return out, problems, nil
 }
 
 // rowOf indexes a pair anew.

@@ -53,10 +53,10 @@ type Observation struct {
 // A Recorder takes calls and finishes recordings. Its methods may be called from several goroutines; those that concern one
 // dialog must not overlap.
 type Recorder struct {
-	cfg   Config
-	words words
-	wake  chan struct{} // capacity 1: something in the spool is ready to be finished
-	idle  chan struct{} // capacity 1: Run found nothing to work on
+	cfg    Config
+	words  words
+	wake   chan struct{}      // capacity 1: something in the spool is ready to be finished
+	settle chan chan struct{} // closed by Run when there is nothing left to do now
 
 	mu     sync.Mutex
 	calls  map[siprec.DialogID]*call // by dialog: sessions that have not ended
@@ -86,12 +86,12 @@ func New(cfg Config) (*Recorder, error) {
 	}
 	cfg.Workers = max(1, cfg.Workers)
 	return &Recorder{
-		cfg:   cfg,
-		words: words{cfg.PseudonymKey},
-		wake:  make(chan struct{}, 1),
-		idle:  make(chan struct{}, 1),
-		calls: map[siprec.DialogID]*call{},
-		live:  map[string]bool{},
+		cfg:    cfg,
+		words:  words{cfg.PseudonymKey},
+		wake:   make(chan struct{}, 1),
+		settle: make(chan chan struct{}),
+		calls:  map[siprec.DialogID]*call{},
+		live:   map[string]bool{},
 	}, nil
 }
 
@@ -163,6 +163,7 @@ func (r *Recorder) do(ctx context.Context, typ, id string, data any, deed func()
 		return err
 	}
 	after, err := deed()
+	ctx = context.WithoutCancel(ctx) // what was done is told, even when we are asked to stop meanwhile
 	if err != nil {
 		failed := struct {
 			Error string `json:"error"`

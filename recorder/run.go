@@ -10,6 +10,7 @@ import (
 
 	"github.com/greffier/greffier/catalog"
 	"github.com/greffier/greffier/siprec"
+	"github.com/greffier/greffier/storage/seal"
 )
 
 // Waits between two attempts at a recording that could not be finished.
@@ -32,6 +33,7 @@ type queue struct {
 	retry   map[string]attempt
 	working map[string]bool
 	results chan result
+	waiting []chan struct{} // closed when nothing is left to do now
 }
 
 type result struct {
@@ -39,63 +41,58 @@ type result struct {
 	err error
 }
 
+// quarantineJob stands in the queue for the recordings whose quarantine may have ended. It is no recording's id.
+const quarantineJob = "(quarantine)"
+
 // Run finishes what the spool holds, from before a restart and from now on, until ctx ends; then it waits for the work in
 // hand. Failures are logged, and tried again later: a store that is away delays nothing but itself.
 func (r *Recorder) Run(ctx context.Context) error {
-	if err := r.recover(ctx); err != nil && ctx.Err() == nil {
-		return err
-	}
 	q := &queue{retry: map[string]attempt{}, working: map[string]bool{}, results: make(chan result)}
 	defer func() {
 		for len(q.working) > 0 {
 			r.took(q, <-q.results)
 		}
+		q.tell()
 	}()
 	scan := time.NewTimer(0)
 	defer scan.Stop()
-	var lastQuarantine time.Time
 	for {
-		if now := r.cfg.Clock(); now.Sub(lastQuarantine) >= quarantineScan {
-			lastQuarantine = now
-			if err := r.endQuarantines(ctx, now); err != nil && ctx.Err() == nil {
-				r.cfg.Log.Error("end quarantines", zap.Error(err))
-			}
-		}
-		next, err := r.dispatch(ctx, q)
-		if err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return err
-		}
+		scan.Reset(r.dispatch(ctx, q))
 		if len(q.working) == 0 {
-			select {
-			case r.idle <- struct{}{}:
-			default:
-			}
+			q.tell()
 		}
-		scan.Reset(next)
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-r.wake:
 		case <-scan.C:
+		case w := <-r.settle:
+			q.waiting = append(q.waiting, w)
 		case res := <-q.results:
 			r.took(q, res)
 		}
 	}
 }
 
-// Settle waits until everything in the spool that can be finished now is, or until ctx ends. Sessions that go on, and
-// recordings that failed and wait for their next attempt, are not waited for.
-func (r *Recorder) Settle(ctx context.Context) error {
-	select {
-	case <-r.idle: // from before
-	default:
+// tell lets those go who wait for an idle moment.
+func (q *queue) tell() {
+	for _, w := range q.waiting {
+		close(w)
 	}
-	r.wakeUp()
+	q.waiting = nil
+}
+
+// Settle waits until everything in the spool that can be finished now is, or until ctx ends. Sessions that go on, and
+// recordings that failed and wait for their next attempt, are not waited for. Run must be running.
+func (r *Recorder) Settle(ctx context.Context) error {
+	settled := make(chan struct{})
 	select {
-	case <-r.idle:
+	case r.settle <- settled:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case <-settled:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -103,47 +100,54 @@ func (r *Recorder) Settle(ctx context.Context) error {
 }
 
 // dispatch starts as many workers as may run, and says when to look again.
-func (r *Recorder) dispatch(ctx context.Context, q *queue) (time.Duration, error) {
+func (r *Recorder) dispatch(ctx context.Context, q *queue) time.Duration {
+	next, now := quarantineScan, r.cfg.Clock()
+	start := func(id string, job func(context.Context) error) {
+		if wait := q.retry[id].after.Sub(now); wait > 0 || q.working[id] || ctx.Err() != nil {
+			next = min(next, max(wait, retryFirst))
+			return
+		}
+		q.working[id] = true
+		// The worker's end is received by Run before it returns.
+		go func() { q.results <- result{id: id, err: contained(ctx, job)} }()
+	}
 	ids, err := r.cfg.Spool.List()
 	if err != nil {
-		return 0, fmt.Errorf("list spool: %w", err)
+		r.cfg.Log.Error("list spool", zap.Error(err))
+		return retryFirst
 	}
-	next, now := quarantineScan, r.cfg.Clock()
+	start(quarantineJob, r.endQuarantines)
 	for _, id := range ids {
-		if len(q.working) >= r.cfg.Workers {
+		if len(q.working) > r.cfg.Workers { // the quarantine's job is one more
 			break
 		}
 		r.mu.Lock()
 		live := r.live[id]
 		r.mu.Unlock()
-		if live || q.working[id] {
-			continue
+		if !live {
+			start(id, func(ctx context.Context) error { return r.finish(ctx, id) })
 		}
-		if wait := q.retry[id].after.Sub(now); wait > 0 {
-			next = min(next, wait)
-			continue
-		}
-		q.working[id] = true
-		// The worker's end is received by Run before it returns.
-		go func() { q.results <- result{id: id, err: r.finishSafely(ctx, id)} }()
 	}
-	return next, nil
+	return next
 }
 
-// finishSafely keeps a defect that one recording uncovers from ending the others.
-func (r *Recorder) finishSafely(ctx context.Context, id string) (err error) {
+// contained keeps a defect that one recording uncovers from ending the others.
+func contained(ctx context.Context, job func(context.Context) error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("finish: panic: %v", p)
+			err = fmt.Errorf("panic: %v", p)
 		}
 	}()
-	return r.finish(ctx, id)
+	return job(ctx)
 }
 
 func (r *Recorder) took(q *queue, res result) {
 	delete(q.working, res.id)
 	if res.err == nil {
 		delete(q.retry, res.id)
+		if res.id == quarantineJob {
+			q.retry[res.id] = attempt{after: r.cfg.Clock().Add(quarantineScan)}
+		}
 		return
 	}
 	a := q.retry[res.id]
@@ -155,77 +159,45 @@ func (r *Recorder) took(q *queue, res result) {
 	}
 }
 
-// endQuarantines locks every stored recording whose quarantine is over.
-func (r *Recorder) endQuarantines(ctx context.Context, now time.Time) error {
-	rows, err := r.cfg.Catalog.List(ctx, catalog.Query{State: catalog.StateStored})
+// endQuarantines locks every stored recording whose quarantine is over. What still has a spool file is the business of the
+// worker that finishes it.
+func (r *Recorder) endQuarantines(ctx context.Context) error {
+	rows, err := r.cfg.Catalog.List(ctx, catalog.Query{State: catalog.StateStored, DueBy: r.cfg.Clock()})
 	if err != nil {
 		return fmt.Errorf("list quarantine: %w", err)
 	}
 	var errs []error
 	for _, row := range rows {
-		if !row.QuarantineUntil.After(now) {
+		if _, spooled := r.cfg.Spool.Staged(row.ID, sidecarName); !spooled {
 			errs = append(errs, r.lock(ctx, row))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// recover ends every session that a former process left open: the spool holds it to within the last second.
-func (r *Recorder) recover(ctx context.Context) error {
-	ids, err := r.cfg.Spool.List()
-	if err != nil {
-		return fmt.Errorf("list spool: %w", err)
-	}
-	for _, id := range ids {
-		r.mu.Lock()
-		live := r.live[id] // a call that came since we started
-		r.mu.Unlock()
-		if live {
-			continue
-		}
-		if err := r.closeOpen(ctx, id); err != nil {
-			r.cfg.Log.Error("recover", zap.String("recording_id", id), zap.Error(err))
-		}
-	}
-	return r.endUnrecorded(ctx)
-}
-
 // closeOpen writes the end that a crash kept a recording's journal from having.
-func (r *Recorder) closeOpen(ctx context.Context, id string) error {
-	key, err := r.cfg.Keys.Get(ctx, id)
-	if err != nil {
-		return fmt.Errorf("get key: %w", err)
-	}
-	if _, sealed := r.cfg.Spool.Staged(id, sidecarName); sealed {
-		return nil
-	}
-	h, err := readHistory(r.cfg.Spool.Read(id, key.SpoolKey()))
-	if err != nil || h.ended {
-		return err
-	}
+func (r *Recorder) closeOpen(ctx context.Context, id string, key *seal.Key, h *history) error {
 	plan := h.plan()
 	at := h.entries[0].At.Add(samples(plan.Offset+plan.Samples, plan.Rate))
-	if err := r.witness(ctx, EventEnded, id, "", endedData{Cause: string(siprec.EndRestart), At: utcMS(at)}); err != nil {
-		return err
-	}
 	w, err := r.cfg.Spool.Reopen(id, key.SpoolKey())
 	if err != nil {
 		return fmt.Errorf("reopen spool: %w", err)
 	}
 	entry := journalEntry{At: at, End: &endEntry{Cause: siprec.EndRestart}, Warnings: []string{"interrupted"}}
-	return errors.Join(entry.append(w), w.Close(), r.cfg.Catalog.SetState(ctx, id, catalog.StateFinishing))
+	if err := r.witness(ctx, EventEnded, id, "", endedData{Cause: string(siprec.EndRestart), At: utcMS(at)}); err != nil {
+		return errors.Join(err, w.Close())
+	}
+	return errors.Join(entry.append(w), w.Close())
 }
 
-// endUnrecorded gives the sessions that were not recorded, and that a crash cut, an end in catalog and log.
-func (r *Recorder) endUnrecorded(ctx context.Context) error {
-	rows, err := r.cfg.Catalog.List(ctx, catalog.Query{State: catalog.StateNotRecorded})
+// Recover gives the sessions that were not recorded, and that a crash cut, an end in log and catalog. It is called once,
+// before the first session is taken; what was recorded is Run's business.
+func (r *Recorder) Recover(ctx context.Context) error {
+	rows, err := r.cfg.Catalog.List(ctx, catalog.Query{State: catalog.StateNotRecorded, NotEnded: true})
 	if err != nil {
 		return fmt.Errorf("list open sessions: %w", err)
 	}
 	for _, row := range rows {
-		if !row.EndedAt.IsZero() {
-			continue
-		}
 		now := utcMS(r.cfg.Clock())
 		if err := r.witness(ctx, EventEnded, row.ID, "", endedData{Cause: string(siprec.EndRestart), At: now}); err != nil {
 			return err

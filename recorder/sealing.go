@@ -25,6 +25,12 @@ func (r *Recorder) seal(ctx context.Context, id string, key *seal.Key) (*Sidecar
 		return readSidecar(path, key)
 	}
 	h, err := readHistory(r.cfg.Spool.Read(id, key.SpoolKey()))
+	if err == nil && !h.ended { // only what has an end is sealed
+		if err := r.closeOpen(ctx, id, key, h); err != nil {
+			return nil, err
+		}
+		h, err = readHistory(r.cfg.Spool.Read(id, key.SpoolKey()))
+	}
 	if err != nil {
 		return nil, err
 	}

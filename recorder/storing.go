@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/greffier/greffier/audit"
 	"github.com/greffier/greffier/catalog"
 	"github.com/greffier/greffier/policy"
@@ -57,13 +59,14 @@ func (r *Recorder) store(ctx context.Context, side *Sidecar) (row catalog.Record
 		if objects.Audio.VersionID, err = r.put(ctx, side.ID, audioName, objects.Audio, meta); err != nil {
 			return nil, err
 		}
-		row = r.words.storedRow(side, objects)
-		return objects, r.cfg.Catalog.Put(ctx, row)
+		return objects, nil
 	})
-	if err == nil {
-		r.cfg.Observe(Observation{Event: EventStored, Class: side.Class.Name, Outcome: string(audit.Done)})
+	if err != nil {
+		return row, err
 	}
-	return row, err
+	r.cfg.Observe(Observation{Event: EventStored, Class: side.Class.Name, Outcome: string(audit.Done)})
+	row = r.words.storedRow(side, objects)
+	return row, r.cfg.Catalog.Put(context.WithoutCancel(ctx), row)
 }
 
 // staged describes a sealed file in the spool as the object that it will be.
@@ -117,8 +120,12 @@ func (r *Recorder) lock(ctx context.Context, row catalog.Recording) error {
 	if row.LockMode == string(policy.NoLock) {
 		return nil // stored is all that it will be
 	}
+	if !until.After(r.cfg.Clock()) { // the store was away for longer than the term: no lock can be set any more
+		r.cfg.Log.Error("the term ended before the recording could be locked", zap.String("recording_id", row.ID))
+		return r.witness(ctx, EventLocked, row.ID, audit.Failed, objects)
+	}
 	want := storage.Retention{Mode: storage.Mode(row.LockMode), Until: until}
-	return r.do(ctx, EventLocked, row.ID, objects, func() (any, error) {
+	err := r.do(ctx, EventLocked, row.ID, objects, func() (any, error) {
 		for _, o := range []ObjectRef{objects.Sidecar, objects.Audio} {
 			ref := storage.Ref{Key: o.Key, VersionID: o.VersionID}
 			if err := r.cfg.Store.Lock(ctx, ref, want); err != nil {
@@ -132,8 +139,12 @@ func (r *Recorder) lock(ctx context.Context, row catalog.Recording) error {
 				return nil, fmt.Errorf("lock %s: the store says %v, not %v", o.Key, got.Retention, want)
 			}
 		}
-		row.State, row.LockedUntil = catalog.StateLocked, until
-		r.cfg.Observe(Observation{Event: EventLocked, Class: row.Class, Outcome: string(audit.Done)})
-		return objects, r.cfg.Catalog.Put(ctx, row)
+		return objects, nil
 	})
+	if err != nil {
+		return err
+	}
+	r.cfg.Observe(Observation{Event: EventLocked, Class: row.Class, Outcome: string(audit.Done)})
+	row.State, row.LockedUntil = catalog.StateLocked, until
+	return r.cfg.Catalog.Put(context.WithoutCancel(ctx), row)
 }

@@ -7,11 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sort"
+	"time"
 
 	"github.com/greffier/greffier/audit"
 	"github.com/greffier/greffier/catalog"
 	"github.com/greffier/greffier/policy"
+	"github.com/greffier/greffier/siprec"
 	"github.com/greffier/greffier/storage"
 	"github.com/greffier/greffier/storage/seal"
 	"github.com/greffier/greffier/storage/spool"
@@ -30,15 +33,31 @@ type VerifyReport struct {
 
 // story is what the audit log tells of one recording.
 type story struct {
-	decided, record        bool
-	stored, locked, undone bool
-	plain                  string // SHA-256 of the audio
+	decided, record bool
+	started         bool // the SRC may have been told that we record
+	cancelled       bool // and took its call back before it was
+	stored, locked  bool
+	undone          bool
+	objects         objectData // as last stored
 }
 
-// Verify reads the whole audit log, every object of every recording, every key and the whole catalog, and lists whatever
+// Verify reads every object of every recording, every key, the whole catalog and the whole audit log, and lists whatever
 // disagrees. It changes nothing, and may run beside a recorder: what is in progress is left out.
 func (a *Archive) Verify(ctx context.Context, progress func(done int)) (VerifyReport, error) {
 	rep := VerifyReport{Problems: []string{}, Notices: []string{}}
+	// The log is read last: what was witnessed before it was done is then there for everything that was found.
+	if err := a.Catalog.Check(ctx); err != nil {
+		rep.problem("catalog: %v", err)
+	}
+	rows, err := a.Catalog.List(ctx, catalog.Query{})
+	if err != nil {
+		return rep, fmt.Errorf("list catalog: %w", err)
+	}
+	pairs, problems, err := a.pairs(ctx)
+	if err != nil {
+		return rep, err
+	}
+	rep.Problems = append(rep.Problems, problems...)
 	log, err := audit.Verify(a.AuditDir)
 	if err != nil {
 		rep.problem("audit log: %v", err)
@@ -50,14 +69,6 @@ func (a *Archive) Verify(ctx context.Context, progress func(done int)) (VerifyRe
 	stories, err := a.stories()
 	if err != nil {
 		rep.problem("audit log: %v", err)
-	}
-	rows, err := a.Catalog.List(ctx, catalog.Query{})
-	if err != nil {
-		return rep, fmt.Errorf("list catalog: %w", err)
-	}
-	pairs, err := a.pairs(ctx)
-	if err != nil {
-		return rep, err
 	}
 	known := map[string]bool{}
 	for _, row := range rows {
@@ -75,6 +86,7 @@ func (a *Archive) Verify(ctx context.Context, progress func(done int)) (VerifyRe
 	}
 	a.verifyStrangers(ctx, known, pairs, stories, &rep)
 	sort.Strings(rep.Problems)
+	rep.Problems = slices.Compact(rep.Problems)
 	return rep, nil
 }
 
@@ -90,35 +102,54 @@ func (a *Archive) stories() (map[string]story, error) {
 			return out, err
 		}
 		s := out[e.Subject]
-		switch {
-		case e.Type == EventDecision:
-			var d decisionData
-			if err := json.Unmarshal(e.Data, &d); err != nil {
-				return out, fmt.Errorf("entry %d: %w", e.Seq, err)
-			}
-			s.decided, s.record = true, d.Record
-		case e.Type == EventStored && e.Outcome == audit.Done:
-			var d objectData
-			if err := json.Unmarshal(e.Data, &d); err != nil {
-				return out, fmt.Errorf("entry %d: %w", e.Seq, err)
-			}
-			s.stored, s.plain = true, d.PlainSHA256
-		case e.Type == EventLocked && e.Outcome == audit.Done:
-			s.locked = true
-		case e.Type == EventAbandoned && e.Outcome == audit.Done:
-			s.undone = true
-		default:
-			continue
+		if err := s.tell(e); err != nil {
+			return out, fmt.Errorf("entry %d: %w", e.Seq, err)
 		}
-		out[e.Subject] = s
+		if s.decided {
+			out[e.Subject] = s
+		}
 	}
 	return out, nil
 }
+
+// tell adds one entry to a recording's story.
+func (s *story) tell(e audit.Entry) error {
+	switch done := e.Outcome == audit.Done; {
+	case e.Type == EventDecision:
+		var d decisionData
+		if err := json.Unmarshal(e.Data, &d); err != nil {
+			return err
+		}
+		s.decided, s.record = true, d.Record
+	case e.Type == EventEnded:
+		var d endedData
+		if err := json.Unmarshal(e.Data, &d); err != nil {
+			return err
+		}
+		s.cancelled = d.Cause == string(siprec.EndCancel)
+	case e.Type == EventStored && done:
+		s.stored, s.objects = true, objectData{}
+		return json.Unmarshal(e.Data, &s.objects)
+	case e.Type == EventStarted && done:
+		s.started = true
+	case e.Type == EventLocked && done:
+		s.locked = true
+	case e.Type == EventAbandoned && done:
+		s.undone = true
+	}
+	return nil
+}
+
+// quarantineGrace is how long after its quarantine a recording may wait for its lock before that is a problem.
+const quarantineGrace = time.Hour
 
 // verifyRow checks one row of the catalog against everything else.
 func (a *Archive) verifyRow(ctx context.Context, row catalog.Recording, p pair, s story, rep *VerifyReport) []string {
 	if !s.decided {
 		return []string{"no decision in the audit log"}
+	}
+	if s.undone && s.started && !s.cancelled {
+		return []string{"the SRC was told that it is recorded, and the recording was thrown away"}
 	}
 	switch row.State {
 	case catalog.StateNotRecorded:
@@ -132,9 +163,9 @@ func (a *Archive) verifyRow(ctx context.Context, row catalog.Recording, p pair, 
 		return nil
 	case catalog.StateStored, catalog.StateLocked:
 		rep.Recordings++
-		return a.verifyRecording(ctx, row, p, s)
+		return a.verifyRecording(ctx, row, p, s, rep)
 	}
-	return nil
+	return []string{fmt.Sprintf("it is %s, which this version never makes it", row.State)}
 }
 
 // verifyNothing checks that a call that was not recorded left nothing.
@@ -156,7 +187,7 @@ func (a *Archive) verifyNothing(ctx context.Context, row catalog.Recording, p pa
 }
 
 // verifyRecording reads both objects of a recording whole.
-func (a *Archive) verifyRecording(ctx context.Context, row catalog.Recording, p pair, s story) []string {
+func (a *Archive) verifyRecording(ctx context.Context, row catalog.Recording, p pair, s story, rep *VerifyReport) []string {
 	var out []string
 	bad := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
 	if !s.record || !s.stored {
@@ -164,6 +195,12 @@ func (a *Archive) verifyRecording(ctx context.Context, row catalog.Recording, p 
 	}
 	if row.State == catalog.StateLocked && row.LockMode != string(policy.NoLock) && !s.locked {
 		bad("the audit log does not tell of its locking")
+	}
+	if s.stored && (refOf(p.audio) != s.objects.Audio || refOf(p.sidecar) != s.objects.Sidecar) {
+		bad("the objects in the store are not those that the audit log tells of")
+	}
+	if late := a.now().Sub(row.QuarantineUntil); row.State == catalog.StateStored && row.LockMode != string(policy.NoLock) && late > quarantineGrace {
+		bad("its quarantine ended %s ago, and it is not locked", late.Round(time.Second))
 	}
 	if p.audio.Key != row.Audio.Key || p.sidecar.Key != row.Sidecar.Key {
 		bad("the store does not have the objects that the catalog names")
@@ -174,7 +211,7 @@ func (a *Archive) verifyRecording(ctx context.Context, row catalog.Recording, p 
 		bad("sidecar: %v", err)
 		return out
 	}
-	if s.plain != "" && side.Audio.SHA256 != s.plain {
+	if s.stored && side.Audio.SHA256 != s.objects.PlainSHA256 {
 		bad("the sidecar's hash of the audio is not the one in the audit log")
 	}
 	if err := a.verifyObject(ctx, row.ID, storage.Ref{Key: row.Audio.Key, VersionID: row.Audio.Version}, side.Audio.SealedSHA256, side.Audio.SHA256); err != nil {
@@ -192,6 +229,8 @@ func (a *Archive) verifyRecording(ctx context.Context, row catalog.Recording, p 
 		for _, o := range []storage.Info{p.audio, p.sidecar} {
 			if string(o.Retention.Mode) != row.LockMode || o.Retention.Until.Before(want.RetainUntil) {
 				bad("%s is locked %s until %s, and should be %s until %s", o.Key, o.Retention.Mode, o.Retention.Until, row.LockMode, want.RetainUntil)
+			} else if o.Retention.Until.After(want.RetainUntil) {
+				rep.Notices = append(rep.Notices, fmt.Sprintf("%s: locked longer than its class says, until %s", row.ID, o.Retention.Until))
 			}
 		}
 	}
@@ -248,7 +287,16 @@ func (a *Archive) verifyStrangers(ctx context.Context, known map[string]bool, pa
 		}
 	}
 	for id, s := range stories {
-		if s.decided && !s.undone && !known[id] && !spooled(id) && !now(id) {
+		switch {
+		case known[id] || spooled(id) || now(id):
+		case s.undone && s.started && !s.cancelled:
+			rep.problem("%s: the SRC was told that it is recorded, and the recording was thrown away", id)
+		case s.undone:
+		case s.record && !s.started:
+			rep.Notices = append(rep.Notices, fmt.Sprintf("%s: decided to be recorded, and never answered", id))
+		case s.record && !s.stored:
+			rep.problem("%s: the SRC was told that it is recorded, and there is no recording", id)
+		default:
 			rep.problem("%s: decided, and not in the catalog (`greffier catalog rebuild` mends it)", id)
 		}
 	}

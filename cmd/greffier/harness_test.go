@@ -24,9 +24,9 @@ import (
 const childEnv = "GREFFIER_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(childEnv) != "" {
+	if as := os.Getenv(childEnv); as != "" {
 		os.Unsetenv(childEnv)
-		main()
+		child(as)
 	}
 	os.Exit(m.Run())
 }
@@ -268,6 +268,12 @@ func spawn(t *testing.T, args ...string) *process {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], args...)
 	cmd.Env = append(os.Environ(), childEnv+"=1")
+	return spawnCommand(t, cmd)
+}
+
+// spawnCommand starts a program that says ready as ours does, and kills it at the test's end.
+func spawnCommand(t *testing.T, cmd *exec.Cmd) *process {
+	t.Helper()
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -302,7 +308,7 @@ func spawn(t *testing.T, args ...string) *process {
 			}
 		}
 	case <-gone:
-		t.Fatalf("greffier %s ended before it was ready", strings.Join(args, " "))
+		t.Fatalf("%s ended before it was ready", strings.Join(cmd.Args, " "))
 	}
 	return p
 }

@@ -193,7 +193,7 @@ func (m *Main) listen(ctx context.Context) (net.Listener, error) {
 	m.SIPAddrs = m.sip.Addrs()
 	listener, err := net.Listen("tcp", m.Config.HTTP.Listen)
 	if err != nil {
-		return nil, fmt.Errorf("listen for HTTP: %w", err)
+		return nil, errors.Join(fmt.Errorf("listen for HTTP: %w", err), m.sip.Close())
 	}
 	m.HTTPAddr = listener.Addr().String()
 	m.http = api.New(api.Config{
@@ -215,6 +215,9 @@ func (m *Main) serve(ctx context.Context, listener net.Listener) error {
 				stop(fmt.Errorf("%s: %w", name, err))
 			}
 		})
+	}
+	if err := m.recorder.Recover(run); err != nil {
+		m.log.Error("recover", zap.Error(err)) // an index: what it says of open sessions can wait
 	}
 	start("media", m.receiver.Run)
 	start("recorder", m.recorder.Run)
@@ -243,7 +246,9 @@ func (m *Main) serve(ctx context.Context, listener net.Listener) error {
 	cancel()
 	shutdown, cancel := context.WithTimeout(context.WithoutCancel(ctx), httpDrain)
 	defer cancel()
-	err = errors.Join(err, m.http.Shutdown(shutdown))
+	if m.http.Shutdown(shutdown) != nil { // somebody still listens to a recording
+		err = errors.Join(err, m.http.Close())
+	}
 	cause := context.Cause(run)
 	stop(nil)
 	wg.Wait()
