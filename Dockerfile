@@ -12,7 +12,7 @@ COPY --from=build --chown=65532:65532 /data /data
 USER 65532:65532
 VOLUME /data
 ENV GREFFIER_DATA_DIR=/data
-# SIP over UDP and TCP, the API and the page, RTP and RTCP.
+# SIP over UDP and TCP, the API and the page, RTP and RTCP. Nothing listens beyond loopback until the configuration says so.
 EXPOSE 5060/udp 5060/tcp 8080/tcp 20000-29999/udp
 ENTRYPOINT ["/greffier"]
-CMD ["serve"]
+CMD ["serve", "-c", "/etc/greffier/greffier.yaml"]

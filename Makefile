@@ -7,7 +7,7 @@ CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/greffier
 export GREFFIER_MINIO := $(CACHE)/bin/minio
 
 # What shares state between goroutines is tested with the race detector.
-RACE_PACKAGES := ./siprec/srs/... ./media/... ./storage/... ./audit/... ./catalog/... ./recorder/... ./api/...
+RACE_PACKAGES := ./siprec/srs/... ./media/... ./storage/... ./audit/... ./catalog/... ./recorder/...
 
 .PHONY: help build demo test test-race fuzz lint tools clean
 
@@ -28,6 +28,7 @@ test: tools ## run every test
 
 test-race: tools ## run the tests of the packages that share state, with the race detector
 	@scripts/test.sh -race $(RACE_PACKAGES)
+	@scripts/test.sh -race -run 'TwoParty|Impaired|StopEnds|Vanished|Kill' ./cmd/greffier
 
 fuzz: ## run every fuzz target for FUZZTIME (default 10s)
 	@scripts/fuzz.sh

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -34,6 +35,9 @@ func query(v url.Values) (catalog.Query, error) {
 	for name, values := range v {
 		value := values[0]
 		var err error
+		if len(values) > 1 {
+			return q, fmt.Errorf("%s: given more than once", name)
+		}
 		switch name {
 		case "from":
 			q.From, err = time.Parse(time.RFC3339, value)
@@ -50,7 +54,9 @@ func query(v url.Values) (catalog.Query, error) {
 		case "rule":
 			q.Rule = value
 		case "state":
-			q.State = catalog.State(value)
+			if q.State = catalog.State(value); !slices.Contains(catalog.States(), q.State) {
+				err = fmt.Errorf("must be one of %v", catalog.States())
+			}
 		case "call_id":
 			q.CallID = value
 		case "after":
@@ -84,7 +90,15 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request) {
 	if !s.witness(w, r, eventSearched, "", map[string]any{"filters": filters}) {
 		return
 	}
-	rows, err := s.cfg.Catalog.List(r.Context(), q)
+	rows, err := s.cfg.Finder.Find(r.Context(), q)
+	if errors.Is(err, catalog.ErrNotFound) {
+		fail(w, http.StatusBadRequest, "after: no such recording")
+		return
+	}
+	if errors.Is(err, catalog.ErrQuery) {
+		fail(w, http.StatusBadRequest, err.Error())
+		return
+	}
 	if err != nil {
 		s.internal(w, r, err)
 		return

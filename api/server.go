@@ -43,10 +43,16 @@ type player interface {
 	Play(ctx context.Context, id, actor, why, span string) (io.ReadSeekCloser, error)
 }
 
+// A finder searches the catalog.
+type finder interface {
+	Find(ctx context.Context, q catalog.Query) ([]catalog.Recording, error)
+}
+
 // Config holds what the API serves.
 type Config struct {
 	Catalog *catalog.Catalog
 	Audit   *audit.Log
+	Finder  finder
 	Player  player
 	// Token is the bearer token (RFC 6750). It is compared in constant time and never logged.
 	Token string
@@ -96,6 +102,9 @@ func (s *Server) Handler() http.Handler {
 	mux.Handle("GET /api/v1/recordings", s.authorised(s.list))
 	mux.Handle("GET /api/v1/recordings/{id}", s.authorised(s.get))
 	mux.Handle("GET /api/v1/recordings/{id}/audio", s.authorised(s.audio))
+	mux.HandleFunc("HEAD /api/v1/recordings/{id}/audio", func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusMethodNotAllowed) // it would count as having listened
+	})
 	pages, err := fs.Sub(ui, "ui")
 	if err != nil {
 		panic(err) // the folder is part of the program

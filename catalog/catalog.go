@@ -19,6 +19,9 @@ import (
 // ErrNotFound says that the catalog has no such recording.
 var ErrNotFound = errors.New("recording not found")
 
+// ErrQuery is a query that cannot be answered as it is written.
+var ErrQuery = errors.New("query cannot be read")
+
 const (
 	// busyTimeout is how long a writer waits for another process's transaction.
 	busyTimeout = 10 * time.Second

@@ -146,7 +146,7 @@ func (q Query) where() (string, []any, error) {
 	}
 	if q.Number != "" {
 		if numberKey(q.Number) == "" {
-			return "", nil, fmt.Errorf("number %q has no digits", q.Number)
+			return "", nil, fmt.Errorf("%w: number %q has no digits", ErrQuery, q.Number)
 		}
 		condition, arg := numberCondition(q.Number)
 		and("id IN (SELECT p.recording_id FROM participants p WHERE "+condition+")", arg)

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/greffier/greffier/audit"
 	"github.com/greffier/greffier/catalog"
+	"github.com/greffier/greffier/siprec"
 	"github.com/greffier/greffier/storage"
 	"github.com/greffier/greffier/storage/seal"
 )
@@ -30,6 +32,26 @@ type Archive struct {
 }
 
 func (a *Archive) words() *words { return &words{a.PseudonymKey} }
+
+// Find lists recordings. A number finds also the calls that were not recorded, of which the catalog has keyed hashes only.
+func (a *Archive) Find(ctx context.Context, q catalog.Query) ([]catalog.Recording, error) {
+	rows, err := a.Catalog.List(ctx, q)
+	number := siprec.Number("tel:" + q.Number)
+	if err != nil || number == "" {
+		return rows, err
+	}
+	q.Number = a.words().hash(number)
+	hashed, err := a.Catalog.List(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	rows = append(rows, hashed...)
+	slices.SortStableFunc(rows, func(x, y catalog.Recording) int { return y.StartedAt.Compare(x.StartedAt) })
+	if q.Limit > 0 && len(rows) > q.Limit {
+		rows = rows[:q.Limit]
+	}
+	return rows, nil
+}
 
 // ErrNotPlayable is a recording that exists and has no sound to play: it was not recorded, or its key is gone.
 var ErrNotPlayable = errors.New("nothing to play")
@@ -74,7 +96,7 @@ func (a *Archive) Play(ctx context.Context, id, actor, why, span string) (*Playb
 	if err != nil {
 		return nil, fmt.Errorf("get key: %w", err)
 	}
-	if err := a.witness(ctx, EventPlayed, id, actor, audit.Intended, playedData{Why: why, SHA256: row.Audio.PlainSHA256, Range: span}); err != nil {
+	if err := a.witness(ctx, EventPlayed, id, actor, "", playedData{Why: why, SHA256: row.Audio.PlainSHA256, Range: span}); err != nil {
 		return nil, err
 	}
 	object, err := a.Store.Open(ctx, storage.Ref{Key: row.Audio.Key, VersionID: row.Audio.Version})
@@ -112,11 +134,11 @@ func (a *Archive) Show(ctx context.Context, id, actor string) (catalog.Recording
 	if err != nil {
 		return row, nil, fmt.Errorf("find recording: %w", err)
 	}
+	if err := a.witness(ctx, EventViewed, id, actor, "", nil); err != nil {
+		return catalog.Recording{}, nil, err
+	}
 	if row.Sidecar.Key == "" {
 		return row, nil, nil
-	}
-	if err := a.witness(ctx, EventViewed, id, actor, audit.Intended, nil); err != nil {
-		return row, nil, err
 	}
 	side, err := a.sidecar(ctx, row)
 	return row, side, err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -31,6 +32,8 @@ type call struct {
 	streams  []media.Stream       // by the receiver's index: in the order in which the labels came
 	index    map[siprec.Label]int // index in streams
 	paused   bool
+	started  time.Time
+	onHold   atomic.Bool // paused, for other goroutines
 	log      *zap.Logger
 
 	// nil when the call is not recorded.
@@ -99,11 +102,15 @@ func (r *Recorder) decisionData(c *call, key string, at time.Time) decisionData 
 			Record: c.decision.Record, Class: c.decision.Class, Rule: c.decision.Rule, Reason: string(c.decision.Reason),
 			Detail: c.decision.Detail, PolicyDigest: c.decision.Digest, At: utcMS(at),
 		},
-		SRC: c.src, CallHash: r.words.hash(key), PartyHashes: []string{},
+		SRC: c.src, CallHash: r.words.hash(key), Parties: []partyHash{},
 	}
 	for _, p := range c.metadata.Present() {
 		if aor := p.AOR(); aor != "" {
-			d.PartyHashes = append(d.PartyHashes, r.words.hash(aor))
+			h := partyHash{AOR: r.words.hash(aor)}
+			if number := siprec.Number(aor); number != "" {
+				h.Number = r.words.hash(number)
+			}
+			d.Parties = append(d.Parties, h)
 		}
 	}
 	if class, ok := r.cfg.Policy.Class(c.decision.Class); ok {
@@ -156,6 +163,7 @@ func (r *Recorder) open(ctx context.Context, c *call, in siprec.Invitation, key 
 	}
 	// Position 0 is now, as near to the answer as can be: nothing is sent to us before it.
 	first.At = r.cfg.Clock()
+	c.started = first.At
 	if err := errors.Join(first.append(c.writer), c.writer.Sync()); err != nil { // on the disk, before the SRC is told yes
 		return answer, err
 	}
@@ -198,6 +206,21 @@ func (r *Recorder) setLive(id string, live bool) {
 	} else {
 		delete(r.live, id)
 	}
+}
+
+// silentSince is when the last packet of any stream came, or when the recording began. It is false for a session of which
+// nothing is expected: one on hold, or not recorded.
+func (c *call) silentSince() (time.Time, bool) {
+	if c.recording == nil || c.onHold.Load() {
+		return time.Time{}, false
+	}
+	last := c.started
+	for _, s := range c.recording.Stats() {
+		if s.LastArrival.After(last) {
+			last = s.LastArrival
+		}
+	}
+	return last, true
 }
 
 // assign gives every recordable m-line of an offer a stream, and every new label a channel. Which party is channel 0 is the
@@ -342,6 +365,7 @@ func (r *Recorder) changeStreams(ctx context.Context, c *call, before []media.St
 		return err
 	}
 	c.paused = on == 0
+	c.onHold.Store(c.paused)
 	if err := c.recording.Update(wanted); err != nil {
 		return fmt.Errorf("update media: %w", err)
 	}

@@ -42,10 +42,16 @@ type offeredData struct {
 // decisionData holds all that is ever known of a call that was not recorded, so that a rebuilt catalog knows it too.
 type decisionData struct {
 	Decision
-	SRC         string   `json:"src"`
-	CallHash    string   `json:"call_hash"`
-	PartyHashes []string `json:"party_hashes"`
-	Mandate     string   `json:"mandate,omitempty"`
+	SRC      string      `json:"src"`
+	CallHash string      `json:"call_hash"`
+	Parties  []partyHash `json:"parties"`
+	Mandate  string      `json:"mandate,omitempty"`
+}
+
+// A partyHash stands for a party of a call: keyed hashes of its address and of its number.
+type partyHash struct {
+	AOR    string `json:"aor,omitempty"`
+	Number string `json:"number,omitempty"`
 }
 
 type endedData struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"sync"
 	"time"
@@ -119,6 +120,20 @@ func (r *Recorder) Calls() (recorded, all int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return len(r.live), len(r.calls)
+}
+
+// Silent lists the sessions that are recorded and not on hold, and on which nothing has arrived for the given time.
+func (r *Recorder) Silent(limit time.Duration) []siprec.DialogID {
+	r.mu.Lock()
+	calls := maps.Clone(r.calls)
+	r.mu.Unlock()
+	var out []siprec.DialogID
+	for dialog, c := range calls {
+		if since, heard := c.silentSince(); heard && r.cfg.Clock().Sub(since) >= limit {
+			out = append(out, dialog)
+		}
+	}
+	return out
 }
 
 // Totals sums the counters of every stream of the sessions that have ended; what is no counter is zero.

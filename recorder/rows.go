@@ -119,8 +119,8 @@ func unrecorded(id string, d decisionData) catalog.Recording {
 		ID: id, State: catalog.StateNotRecorded, Class: d.Class, Rule: d.Rule, Reason: d.Reason, Detail: d.Detail,
 		PolicyDigest: d.PolicyDigest, SRC: d.SRC, StartedAt: d.At, CallKeyHash: d.CallHash,
 	}
-	for _, p := range d.PartyHashes {
-		row.Participants = append(row.Participants, catalog.Participant{AOR: p})
+	for _, p := range d.Parties {
+		row.Participants = append(row.Participants, catalog.Participant{AOR: p.AOR, Number: p.Number})
 	}
 	return row
 }

@@ -23,10 +23,15 @@ if [ "$status" -ne 0 ]; then
   grep -B 60 -E '^\s*--- FAIL|^panic:|^FAIL|DATA RACE' "$log" | tail -n 400
 fi
 
+whole=0
+for arg in "$@"; do [ "$arg" = ./... ] && whole=1; done
 while read -r name; do
   case "$name" in ''|'#'*) continue ;; esac
   if grep -qE "^ *--- SKIP: $name( |/)" "$log"; then
     echo "test: $name was skipped, and must not be"
+    status=1
+  elif [ "$whole" = 1 ] && [ "$status" = 0 ] && ! grep -qE "^--- PASS: $name( |/)" "$log"; then
+    echo "test: $name did not run, and must"
     status=1
   fi
 done <scripts/never-skip.txt

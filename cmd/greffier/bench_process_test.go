@@ -153,7 +153,7 @@ func profiled(t *testing.T, file string, sessions int) {
 	}
 	p := launch(t, asProfiled, profileEnv+"="+path)
 	s := newSender(t, p.sip)
-	ramp := rampOf(sessions)
+	ramp := rampOf(sessions, benchRate)
 	report := s.load(t.Context(), sessions, benchRate, ramp+benchSettle+benchWindow+benchMargin)
 	pause(ramp + benchSettle)
 	for range 2 {

@@ -13,15 +13,14 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/greffier/greffier/siprec/siprectest"
 )
 
 const (
-	benchRate   = 100.0            // sessions opened per second
+	benchRate   = 100.0            // sessions opened per second with the server
+	floorRate   = 400.0            // and with a floor, which does nothing for them
 	benchSettle = 2 * time.Second  // after the last session was opened
-	benchWindow = 15 * time.Second // in which the server is measured
-	floorWindow = 10 * time.Second // in which a floor is
+	benchWindow = 15 * time.Second // in which the server and the bare drain are measured
+	naiveWindow = 5 * time.Second  // in which the goroutines are
 	benchMargin = time.Second      // before the first session ends
 
 	// What arrives while others are recorded.
@@ -37,8 +36,8 @@ const (
 )
 
 // rampOf is how long it takes to open the sessions.
-func rampOf(sessions int) time.Duration {
-	return time.Duration(float64(sessions) / benchRate * float64(time.Second))
+func rampOf(sessions int, rate float64) time.Duration {
+	return time.Duration(float64(sessions) / rate * float64(time.Second))
 }
 
 // A measured is one process under one load.
@@ -100,11 +99,11 @@ func TestBench(t *testing.T) {
 	r := results{At: time.Now().UTC().Truncate(time.Second), CPUs: runtime.NumCPU(), Go: runtime.Version()}
 	for _, n := range stepsWanted(t) {
 		s := step{Sessions: n}
-		run := func(name, as string, window time.Duration, m *measured) bool {
-			return t.Run(fmt.Sprintf("%d/%s", n, name), func(t *testing.T) { *m = measure(t, as, n, window) })
+		run := func(name, as string, rate float64, window time.Duration, m *measured) bool {
+			return t.Run(fmt.Sprintf("%d/%s", n, name), func(t *testing.T) { *m = measure(t, as, n, rate, window) })
 		}
-		if !run("server", "", benchWindow, &s.Server) || !run("drain", asDrain, floorWindow, &s.Drain) ||
-			!run("goroutines", asGoroutines, floorWindow, &s.Goroutines) {
+		if !run("server", "", benchRate, benchWindow, &s.Server) || !run("drain", asDrain, floorRate, benchWindow, &s.Drain) ||
+			!run("goroutines", asGoroutines, floorRate, naiveWindow, &s.Goroutines) {
 			return
 		}
 		s.Ratio = s.Server.CPU / s.Drain.CPU
@@ -156,7 +155,7 @@ func stepsWanted(t *testing.T) []int {
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 // measure loads one process with sessions, and takes its CPU time over the window in which all of them send.
-func measure(t *testing.T, as string, sessions int, window time.Duration) measured {
+func measure(t *testing.T, as string, sessions int, rate float64, window time.Duration) measured {
 	p := launch(t, as)
 	s := newSender(t, p.sip)
 	// One call before, so that what is loaded at first use is no session's.
@@ -166,8 +165,8 @@ func measure(t *testing.T, as string, sessions int, window time.Duration) measur
 	pause(time.Second)
 	m := measured{IdleRSS: p.rss(t)}
 
-	ramp := rampOf(sessions)
-	report := s.load(t.Context(), sessions, benchRate, ramp+benchSettle+window+benchMargin)
+	ramp := rampOf(sessions, rate)
+	report := s.load(t.Context(), sessions, rate, ramp+benchSettle+window+benchMargin)
 	pause(ramp + benchSettle)
 	used, frames, begin := p.cpu(t), s.voice.frames.Load(), time.Now()
 	pause(window)
@@ -208,10 +207,10 @@ func account(t *testing.T, p *process, sent int64) (missing, dropped int64) {
 func arrive(t *testing.T) *arrival {
 	p := launch(t, "")
 	busy, newcomers := newSender(t, p.sip), newSender(t, p.sip)
-	ramp, burst := rampOf(arrivalBusy), time.Duration(arrivalCalls/arrivalRate*float64(time.Second))
+	ramp, burst := rampOf(arrivalBusy, benchRate), time.Duration(arrivalCalls/arrivalRate*float64(time.Second))
 	report := busy.load(t.Context(), arrivalBusy, benchRate, ramp+benchSettle+burst+arrivalCall+benchMargin)
 	pause(ramp + benchSettle)
-	var r siprectest.LoadReport = <-newcomers.load(t.Context(), arrivalCalls, arrivalRate, arrivalCall)
+	r := <-newcomers.load(t.Context(), arrivalCalls, arrivalRate, arrivalCall)
 	others := <-report
 	a := &arrival{Recorded: arrivalBusy, Rate: arrivalRate, Calls: arrivalCalls, Failed: r.Failed + others.Failed,
 		P50: milliseconds(r.SetupP50), P99: milliseconds(r.SetupP99), Max: milliseconds(r.SetupMax)}

@@ -101,7 +101,7 @@ func TestSampledOutCallLeavesNothing(t *testing.T) {
 		t.Errorf("recording is %s by %s", rows[0].State, rows[0].Reason)
 	}
 	for _, p := range rows[0].Participants {
-		if !strings.HasPrefix(p.AOR, catalog.HashPrefix) || p.Name != "" || p.Number != "" {
+		if !strings.HasPrefix(p.AOR, catalog.HashPrefix) || p.Name != "" || !strings.HasPrefix(p.Number, catalog.HashPrefix) {
 			t.Errorf("the catalog kept %+v of a call that was not recorded", p)
 		}
 	}
@@ -238,6 +238,25 @@ func TestStopEndsCallsWell(t *testing.T) {
 	rows := list(t, dir)
 	if len(rows) != 1 || rows[0].State != "locked" || rows[0].EndCause != "drained" {
 		t.Errorf("after the stop: %+v", rows)
+	}
+	verifyGood(t, dir)
+}
+
+// TestVanishedSRC: an SRC that dies without a word leaves a recording that is finished as lost.
+func TestVanishedSRC(t *testing.T) {
+	dir := t.TempDir()
+	s := start(t, dir, recordAll, "--media-silence=1s")
+	call, err := s.src("udp").Invite(t.Context(), bursts())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := call.Play(t.Context(), 2*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	call.StopMedia()
+	rows := settle(t, dir, 1, 20*time.Second)
+	if rows[0].EndCause != "lost" {
+		t.Errorf("the recording ended by %q, want lost", rows[0].EndCause)
 	}
 	verifyGood(t, dir)
 }

@@ -37,7 +37,8 @@ type SIPConfig struct {
 	// Most recording sessions at once; a further one is answered 503.
 	MaxSessions int `yaml:"max_sessions" default:"2000"`
 
-	// How long running sessions may go on after SIGTERM before they are ended.
+	// How long running sessions may go on after SIGTERM before they are ended. Storing what they left takes up to half a minute
+	// more: give a service manager this long before it kills.
 	Drain time.Duration `yaml:"drain" default:"10s"`
 
 	// The SBCs and PBXs that may fork calls to us. Requests from any other address are answered 403.
@@ -68,6 +69,9 @@ type SourceConfig struct {
 type MediaConfig struct {
 	// Address to receive RTP on and to put into the SDP; absent: the one that the SIP request came to.
 	Address string `yaml:"address" placeholder:"ADDR"`
+
+	// How long a session that is recorded, and not on hold, may bring no packet at all before it is taken for lost and ended.
+	Silence time.Duration `yaml:"silence" default:"15m"`
 
 	// Ports for RTP and RTCP, as 20000-29999; 0-0 takes free ones. A stream needs two.
 	Ports string `yaml:"ports" default:"20000-29999" placeholder:"LOW-HIGH"`

@@ -41,30 +41,38 @@ func readConfigFile(path string) (*fileConfig, error) {
 	if err := dec.Decode(new(any)); !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("read %s: more than one document", path)
 	}
-	var tree map[string]any
+	var tree yaml.Node
 	if err := yaml.Unmarshal(raw, &tree); err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
-	flatten(fc.flags, "", tree)
+	if len(tree.Content) > 0 {
+		flatten(fc.flags, "", tree.Content[0])
+	}
 	return fc, nil
 }
 
-// flatten turns sip: {max_sessions: 5} into sip-max-sessions: 5. Empty values are left to the defaults.
-func flatten(out map[string]any, prefix string, tree map[string]any) {
-	for k, v := range tree {
-		name := prefix + strings.ReplaceAll(k, "_", "-")
-		switch v := v.(type) {
-		case nil:
-		case map[string]any:
+// flatten turns sip: {max_sessions: 5} into sip-max-sessions: 5, with the values as they are written. Empty ones are left to
+// the defaults; lists of mappings are not flags.
+func flatten(out map[string]any, prefix string, n *yaml.Node) {
+	if n.Kind != yaml.MappingNode {
+		return
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		name, v := prefix+strings.ReplaceAll(n.Content[i].Value, "_", "-"), n.Content[i+1]
+		if v.Kind == yaml.AliasNode {
+			v = v.Alias
+		}
+		switch {
+		case v.Kind == yaml.MappingNode:
 			flatten(out, name+"-", v)
-		case []any:
-			items := make([]string, 0, len(v))
-			for _, item := range v {
-				items = append(items, fmt.Sprint(item))
+		case v.Kind == yaml.SequenceNode:
+			items := make([]string, 0, len(v.Content))
+			for _, item := range v.Content {
+				items = append(items, item.Value)
 			}
 			out[name] = strings.Join(items, ",")
-		default:
-			out[name] = fmt.Sprint(v)
+		case v.Tag != "!!null":
+			out[name] = v.Value
 		}
 	}
 }
@@ -141,8 +149,8 @@ func (c Config) check() error {
 		problems = append(problems, err)
 	}
 	if c.Media.Address != "" {
-		if _, err := netip.ParseAddr(c.Media.Address); err != nil {
-			problems = append(problems, fmt.Errorf("media.address: %w; write an IPv4 or IPv6 address", err))
+		if a, err := netip.ParseAddr(c.Media.Address); err != nil || a.IsUnspecified() {
+			problems = append(problems, fmt.Errorf("media.address: %q cannot be sent to; write an IPv4 or IPv6 address, or leave it out", c.Media.Address))
 		}
 	}
 	if c.SIP.Advertise != "" {
@@ -157,6 +165,15 @@ func (c Config) check() error {
 	}
 	if c.Store.Type == "s3" && (c.Store.S3.Endpoint == "" || c.Store.S3.Bucket == "") {
 		problems = append(problems, errors.New("store.s3: endpoint and bucket are needed"))
+	}
+	if c.Media.Silence <= 0 {
+		problems = append(problems, errors.New("media.silence: must be longer than nothing"))
+	}
+	if c.SIP.MaxSessions < 1 {
+		problems = append(problems, errors.New("sip.max_sessions: must be at least 1"))
+	}
+	if (c.HTTP.TLSCert == "") != (c.HTTP.TLSKey == "") {
+		problems = append(problems, errors.New("http.tls_cert and http.tls_key: one needs the other"))
 	}
 	if c.Spool.Workers < 1 {
 		problems = append(problems, errors.New("spool.workers: must be at least 1"))

@@ -42,13 +42,16 @@ func (d demoCmd) Run(ctx context.Context, s streams) (err error) {
 			return fmt.Errorf("make data directory: %w", err)
 		}
 	}
+	if entries, err := os.ReadDir(d.DataDir); err == nil && len(entries) > 0 {
+		return fmt.Errorf("%s is not empty: name a new directory", d.DataDir)
+	}
 	policyFile := filepath.Join(d.DataDir, "policy.yaml")
 	if err := errors.Join(os.MkdirAll(d.DataDir, 0o700), os.WriteFile(policyFile, demoPolicy, 0o600)); err != nil {
 		return fmt.Errorf("write policy: %w", err)
 	}
 	c, err := loadConfig("", []string{
 		"--data-dir=" + d.DataDir, "--policy=" + policyFile, "--sip-listen=udp://127.0.0.1:0,tcp://127.0.0.1:0",
-		"--http-listen=" + d.HTTP, "--media-ports=0-0", "--log-level=warn",
+		"--http-listen=" + d.HTTP, "--media-ports=0-0", "--log-level=warn", "--store-type=dir", "--store-dir=",
 	})
 	if err != nil {
 		return err

@@ -34,18 +34,32 @@ const (
 	catalogFile = "catalog.sqlite"
 )
 
+// storeFile says which store a data directory belongs to, so that a command that was not told of an S3 service does not look
+// into an empty directory.
+const storeFile = "store-id"
+
 // parts are what every command works with.
 type parts struct {
 	archive      recorder.Archive
-	policy       *policy.Policy
+	policy       *policy.Policy // of a server only
 	token        string
 	pseudonymKey []byte
 }
 
-// openParts opens store, keys, catalog and audit log. mayCreate makes what is missing: a server's first start; a command
-// that reads would rather say that there is nothing.
-func openParts(ctx context.Context, c Config, mayCreate bool) (p *parts, err error) {
-	if _, err := os.Stat(filepath.Join(c.DataDir, auditDir)); errors.Is(err, fs.ErrNotExist) && !mayCreate {
+// An access is what a command needs of the parts.
+type access int
+
+const (
+	reads     access = iota // changes nothing, not even the audit log
+	witnesses               // writes to the audit log
+	serves                  // makes what is missing, and has a policy
+)
+
+// openParts opens store, keys, catalog and audit log.
+func openParts(ctx context.Context, c Config, want access) (p *parts, err error) {
+	_, statErr := os.Stat(filepath.Join(c.DataDir, auditDir))
+	fresh := errors.Is(statErr, fs.ErrNotExist)
+	if fresh && want != serves {
 		return nil, fmt.Errorf("%s holds no recordings: name the server's directory with --data-dir, or its file with --config", c.DataDir)
 	}
 	p = &parts{}
@@ -58,43 +72,78 @@ func openParts(ctx context.Context, c Config, mayCreate bool) (p *parts, err err
 	if err := os.MkdirAll(secrets, 0o700); err != nil {
 		return p, fmt.Errorf("make data directory: %w", err)
 	}
-	node, err := secret(filepath.Join(secrets, nodeKeyFile))
+	node, err := secret(filepath.Join(secrets, nodeKeyFile), fresh)
 	if err != nil {
 		return p, err
 	}
-	if p.token, err = secret(filepath.Join(secrets, tokenFile)); err != nil {
+	if p.token, err = secret(filepath.Join(secrets, tokenFile), want == serves); err != nil {
 		return p, err
-	}
-	sampling, err := hkdf.Key(sha256.New, []byte(node), nil, "greffier sampling v1", 32)
-	if err != nil {
-		return p, fmt.Errorf("derive sampling key: %w", err)
 	}
 	if p.pseudonymKey, err = hkdf.Key(sha256.New, []byte(node), nil, "greffier pseudonyms v1", 32); err != nil {
 		return p, fmt.Errorf("derive pseudonym key: %w", err)
 	}
-	if p.policy, err = loadPolicy(c.Policy, sampling); err != nil {
-		return p, err
+	if want == serves {
+		sampling, err := hkdf.Key(sha256.New, []byte(node), nil, "greffier sampling v1", 32)
+		if err != nil {
+			return p, fmt.Errorf("derive sampling key: %w", err)
+		}
+		if p.policy, err = loadPolicy(c.Policy, sampling); err != nil {
+			return p, err
+		}
 	}
-	wrapper, err := seal.LocalFile(filepath.Join(secrets, kekFile))
-	if err != nil {
-		return p, err
-	}
+	return p, errors.Join(p.openArchive(ctx, c, want, fresh), ctx.Err())
+}
+
+func (p *parts) openArchive(ctx context.Context, c Config, want access, fresh bool) error {
 	a := &p.archive
 	a.PseudonymKey = p.pseudonymKey
 	a.AuditDir, a.SpoolDir = filepath.Join(c.DataDir, auditDir), filepath.Join(c.DataDir, spoolDir)
+	kek := filepath.Join(c.DataDir, secretsDir, kekFile)
+	if _, err := os.Stat(kek); errors.Is(err, fs.ErrNotExist) && !fresh {
+		return fmt.Errorf("%s is missing: restore it from your backup; without it no recording can be opened", kek)
+	}
+	wrapper, err := seal.LocalFile(kek)
+	if err != nil {
+		return err
+	}
 	if a.Keys, err = seal.OpenKeys(ctx, filepath.Join(c.DataDir, keysDir), wrapper); err != nil {
-		return p, err
+		return err
+	}
+	if err := sameStore(c, want == serves); err != nil {
+		return err
 	}
 	if a.Store, err = openStore(c); err != nil {
-		return p, err
+		return err
 	}
 	if a.Catalog, err = catalog.Open(filepath.Join(c.DataDir, catalogFile)); err != nil {
-		return p, err
+		return err
 	}
-	if a.Audit, err = audit.Open(a.AuditDir, audit.Options{Source: "greffier"}); err != nil {
-		return p, err
+	if want == reads {
+		return nil
 	}
-	return p, ctx.Err()
+	a.Audit, err = audit.Open(a.AuditDir, audit.Options{Source: "greffier"})
+	return err
+}
+
+// sameStore compares the configured store with the one that the data directory belongs to.
+func sameStore(c Config, mayWrite bool) error {
+	id := c.Store.Type + " " + c.Store.Dir
+	if c.Store.Type == "s3" {
+		id = fmt.Sprintf("s3 %s %s", c.Store.S3.Endpoint, c.Store.S3.Bucket)
+	}
+	path := filepath.Join(c.DataDir, storeFile)
+	b, err := os.ReadFile(path)
+	switch known := strings.TrimRight(string(b), "\n"); {
+	case errors.Is(err, fs.ErrNotExist) && mayWrite:
+		return os.WriteFile(path, []byte(id+"\n"), 0o600)
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("read store id: %w", err)
+	case known != id:
+		return fmt.Errorf("the recordings of %s are in the store %q, and %q is configured: name the server's configuration with -c (after moving a store, delete %s)", c.DataDir, known, id, path)
+	}
+	return nil
 }
 
 // Close closes in the reverse order: the audit log last.
@@ -140,8 +189,8 @@ func openStore(c Config) (storage.Store, error) {
 	})
 }
 
-// secret reads a secret file, and makes it with 256 random bits at first use.
-func secret(path string) (string, error) {
+// secret reads a secret file, and makes it with 256 random bits where it may.
+func secret(path string, mayMake bool) (string, error) {
 	b, err := os.ReadFile(path)
 	if err == nil {
 		info, err := os.Stat(path)
@@ -155,6 +204,9 @@ func secret(path string) (string, error) {
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("read secret: %w", err)
+	}
+	if !mayMake {
+		return "", fmt.Errorf("%s is missing: restore it from your backup", path)
 	}
 	raw := make([]byte, 32)
 	rand.Read(raw)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/user"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -51,6 +52,9 @@ func (l listCmd) query() (catalog.Query, error) {
 	q := catalog.Query{
 		Party: l.Party, Number: l.Number, SRC: l.SRC, Class: l.Class, Rule: l.Rule, State: catalog.State(l.State), CallID: l.CallID, Limit: l.Limit,
 	}
+	if l.State != "" && !slices.Contains(catalog.States(), q.State) {
+		return q, fmt.Errorf("--state: %q is none of %v", l.State, catalog.States())
+	}
 	var err error
 	if q.From, err = readTime(l.From); err != nil {
 		return q, fmt.Errorf("--from: %w", err)
@@ -80,7 +84,7 @@ func (l listCmd) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
-	p, err := l.open(ctx)
+	p, err := l.open(ctx, witnesses)
 	if err != nil {
 		return err
 	}
@@ -89,7 +93,7 @@ func (l listCmd) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return fmt.Errorf("witness search: %w", err)
 	}
-	rows, err := p.archive.Catalog.List(ctx, q)
+	rows, err := p.archive.Find(ctx, q)
 	if err != nil {
 		return err
 	}
@@ -148,7 +152,7 @@ type showCmd struct {
 }
 
 func (c showCmd) Run(ctx context.Context, s streams) error {
-	p, err := c.open(ctx)
+	p, err := c.open(ctx, witnesses)
 	if err != nil {
 		return err
 	}
@@ -172,7 +176,7 @@ type playCmd struct {
 const playPoll = 100 * time.Millisecond
 
 func (c playCmd) Run(ctx context.Context, s streams) (err error) {
-	p, err := c.open(ctx)
+	p, err := c.open(ctx, witnesses)
 	if err != nil {
 		return err
 	}
@@ -190,7 +194,10 @@ func (c playCmd) Run(ctx context.Context, s streams) (err error) {
 	if err != nil {
 		return fmt.Errorf("write sound: %w", err)
 	}
-	n, err := io.Copy(f, sound)
+	n, err := int64(0), f.Chmod(0o600) // also of a file that was there
+	if err == nil {
+		n, err = io.Copy(f, sound)
+	}
 	if err := errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("write sound: %w", err)
 	}

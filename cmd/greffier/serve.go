@@ -50,8 +50,8 @@ type located struct {
 	DataDir    string `name:"data-dir" placeholder:"DIR" help:"The server's data directory."`
 }
 
-// open opens the server's parts for reading.
-func (l located) open(ctx context.Context) (*parts, error) {
+// open opens the server's parts, as far as the command needs them.
+func (l located) open(ctx context.Context, want access) (*parts, error) {
 	var flags []string
 	if l.DataDir != "" {
 		flags = append(flags, "--data-dir="+l.DataDir)
@@ -60,5 +60,5 @@ func (l located) open(ctx context.Context) (*parts, error) {
 	if err != nil {
 		return nil, err
 	}
-	return openParts(ctx, c, false)
+	return openParts(ctx, c, want)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -19,7 +20,9 @@ import (
 	"github.com/greffier/greffier/audit"
 	"github.com/greffier/greffier/catalog"
 	"github.com/greffier/greffier/media"
+	"github.com/greffier/greffier/policy"
 	"github.com/greffier/greffier/recorder"
+	"github.com/greffier/greffier/siprec"
 	"github.com/greffier/greffier/siprec/srs"
 	"github.com/greffier/greffier/storage/spool"
 )
@@ -81,13 +84,11 @@ func (m *Main) witness(ctx context.Context, typ string, data any) error {
 // open makes every part, in the order of the import table.
 func (m *Main) open(ctx context.Context) (err error) {
 	c := m.Config
-	if m.parts, err = openParts(ctx, c, true); err != nil {
+	if m.parts, err = openParts(ctx, c, serves); err != nil {
 		return err
 	}
 	m.Token = m.parts.token
-	if c.Policy == "" {
-		m.log.Warn("no policy is configured: nothing will be recorded")
-	}
+	m.warn()
 	if err := m.witnessPolicy(ctx); err != nil {
 		return err
 	}
@@ -108,6 +109,9 @@ func (m *Main) open(ctx context.Context) (err error) {
 		}
 	}
 	if m.receiver, err = media.NewReceiver(media.Config{Addr: m.bindAddr(mediaAddr), PortMin: low, PortMax: high, Log: m.log.Named("media")}); err != nil {
+		return err
+	}
+	if err := m.probePorts(); err != nil {
 		return err
 	}
 	m.metrics = newMetrics()
@@ -137,30 +141,62 @@ func (m *Main) open(ctx context.Context) (err error) {
 	return err
 }
 
+// warn tells of settings that are allowed and may surprise.
+func (m *Main) warn() {
+	if m.Config.Policy == "" {
+		m.log.Warn("no policy is configured: nothing will be recorded")
+	}
+	for _, class := range m.parts.policy.Classes() {
+		if class.Lock == policy.Compliance && m.Config.Store.Type == "dir" {
+			m.log.Warn("the dir store's lock binds this program only: use S3 for COMPLIANCE", zap.String("class", class.Name))
+		}
+	}
+}
+
 // bindAddr is the address that RTP sockets are bound to: the media address when it is one of this machine's, else, behind a
 // NAT, any. With loopback listeners only it is loopback.
 func (m *Main) bindAddr(mediaAddr netip.Addr) netip.Addr {
 	if mediaAddr.IsValid() && m.Config.SIP.Advertise == "" {
 		return mediaAddr
 	}
+	any4, first := true, netip.Addr{}
 	for _, l := range m.Config.SIP.Listen {
 		_, hostport, _ := strings.Cut(l, "://")
 		ap, err := netip.ParseAddrPort(hostport)
-		if err != nil || !ap.Addr().IsLoopback() {
-			return unspecified(ap.Addr())
+		if err != nil {
+			continue // package srs says what is wrong with it
 		}
-		mediaAddr = ap.Addr()
+		if !first.IsValid() {
+			first = ap.Addr()
+		}
+		any4 = any4 && ap.Addr().Is4()
+		if ap.Addr() != first || !ap.Addr().IsLoopback() {
+			first = netip.IPv4Unspecified()
+		}
 	}
-	return mediaAddr
+	if first.IsLoopback() {
+		return first
+	}
+	if any4 {
+		return netip.IPv4Unspecified()
+	}
+	return netip.IPv6Unspecified() // takes IPv4 too
 }
 
-// unspecified is any address of the family of a.
-func unspecified(a netip.Addr) netip.Addr {
-	if a.Is6() {
-		return netip.IPv6Unspecified()
+// probePorts opens a pair of ports and closes it: an address that is not this machine's shows now, not at the first call.
+func (m *Main) probePorts() error {
+	r, err := m.receiver.Open(media.Open{Channels: 1, Streams: []media.Stream{{}}, Sink: discard{}})
+	if err != nil {
+		return fmt.Errorf("bind RTP ports: %w; check media.address, and set sip.advertise behind a NAT", err)
 	}
-	return netip.IPv4Unspecified()
+	_, err = r.Close(time.Now())
+	return err
 }
+
+// discard is a sink for a recording of nothing.
+type discard struct{}
+
+func (discard) Append(*media.Block) error { return nil }
 
 // witnessPolicy says which policy is in force, and names every mandate by which it records everything.
 func (m *Main) witnessPolicy(ctx context.Context) error {
@@ -192,12 +228,15 @@ func (m *Main) listen(ctx context.Context) (net.Listener, error) {
 	}
 	m.SIPAddrs = m.sip.Addrs()
 	listener, err := net.Listen("tcp", m.Config.HTTP.Listen)
+	if err == nil && m.Config.HTTP.TLSCert != "" {
+		_, err = tls.LoadX509KeyPair(m.Config.HTTP.TLSCert, m.Config.HTTP.TLSKey) // before the first call is taken
+	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("listen for HTTP: %w", err), m.sip.Close())
 	}
 	m.HTTPAddr = listener.Addr().String()
 	m.http = api.New(api.Config{
-		Catalog: m.parts.archive.Catalog, Audit: m.parts.archive.Audit, Player: player{&m.parts.archive},
+		Catalog: m.parts.archive.Catalog, Audit: m.parts.archive.Audit, Finder: &m.parts.archive, Player: player{&m.parts.archive},
 		Token: m.Token, Ready: m.recorder.Ready, Metrics: m.metrics.handler(), Log: m.log.Named("api"), Secure: m.Config.HTTP.TLSCert != "",
 	}).HTTPServer()
 	return listener, nil
@@ -222,6 +261,7 @@ func (m *Main) serve(ctx context.Context, listener net.Listener) error {
 	start("media", m.receiver.Run)
 	start("recorder", m.recorder.Run)
 	start("sip", m.sip.Serve)
+	start("silence", m.endSilent)
 	start("http", func(context.Context) error { return m.serveHTTP(listener) })
 
 	fmt.Fprintf(m.Stderr, "ready sip=%s http=%s data=%s\n", strings.Join(m.SIPAddrs, ","), m.url(), m.dataDir())
@@ -253,6 +293,28 @@ func (m *Main) serve(ctx context.Context, listener net.Listener) error {
 	stop(nil)
 	wg.Wait()
 	return errors.Join(cause, err)
+}
+
+// silenceScan is how often sessions without media are looked for.
+const silenceScan = 30 * time.Second
+
+// endSilent ends sessions whose SRC has vanished without a word.
+func (m *Main) endSilent(ctx context.Context) error {
+	limit := m.Config.Media.Silence
+	tick := time.NewTicker(min(silenceScan, limit))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		for _, dialog := range m.recorder.Silent(limit) {
+			if err := m.sip.Hangup(ctx, dialog, siprec.EndLost, "no media"); err != nil && ctx.Err() == nil {
+				m.log.Warn("a lost session did not confirm its end", zap.Error(err))
+			}
+		}
+	}
 }
 
 func (m *Main) serveHTTP(l net.Listener) error {

@@ -20,7 +20,7 @@ func (verifyCmd) Help() string {
 }
 
 func (c verifyCmd) Run(ctx context.Context, s streams) error {
-	p, err := c.open(ctx)
+	p, err := c.open(ctx, reads)
 	if err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ type auditVerifyCmd struct {
 }
 
 func (c auditVerifyCmd) Run(ctx context.Context, s streams) error {
-	p, err := c.open(ctx)
+	p, err := c.open(ctx, reads)
 	if err != nil {
 		return err
 	}
@@ -100,7 +100,7 @@ type auditListCmd struct {
 }
 
 func (c auditListCmd) Run(ctx context.Context, s streams) error {
-	p, err := c.open(ctx)
+	p, err := c.open(ctx, reads)
 	if err != nil {
 		return err
 	}
@@ -129,7 +129,7 @@ type rebuildCmd struct {
 }
 
 func (c rebuildCmd) Run(ctx context.Context, s streams) error {
-	p, err := c.open(ctx)
+	p, err := c.open(ctx, witnesses)
 	if err != nil {
 		return err
 	}
