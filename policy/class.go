@@ -71,19 +71,18 @@ var (
 
 // A Class says what a recording is for, how long it is kept and how it is locked. Its name is part of storage keys.
 type Class struct {
-	Name           string       `json:"name"`
-	Purpose        string       `json:"purpose"`
-	LegalBasis     LegalBasis   `json:"legal_basis"`
-	BalanceTest    string       `json:"balance_test,omitempty"` // reference; never empty for LegitimateInterests
-	Mandate        string       `json:"mandate,omitempty"`      // reference of the text that obliges to record
-	Retention      Period       `json:"retention"`              // from the call's end; never zero
-	Quarantine     Period       `json:"quarantine"`             // from the call's end, before the lock; may be zero
-	Lock           Lock         `json:"lock"`
-	Sample         Sample       `json:"sample"` // a rule may say otherwise
-	Format         Format       `json:"format"`
-	KeepMetadata   []Field      `json:"keep_metadata"` // sorted
-	Channels       ChannelOrder `json:"channels"`
-	KeepUnrecorded bool         `json:"keep_unrecorded,omitempty"` // of a call not recorded, KeepMetadata holds too
+	Name         string       `json:"name"`
+	Purpose      string       `json:"purpose"`
+	LegalBasis   LegalBasis   `json:"legal_basis"`
+	BalanceTest  string       `json:"balance_test,omitempty"` // reference; never empty for LegitimateInterests
+	Mandate      string       `json:"mandate,omitempty"`      // reference of the text that obliges to record
+	Retention    Period       `json:"retention"`              // from the call's end; never zero
+	Quarantine   Period       `json:"quarantine"`             // from the call's end, before the lock; may be zero
+	Lock         Lock         `json:"lock"`
+	Sample       Sample       `json:"sample"` // a rule may say otherwise
+	Format       Format       `json:"format"`
+	KeepMetadata []Field      `json:"keep_metadata"` // sorted
+	Channels     ChannelOrder `json:"channels"`
 }
 
 // Until is the end of the term of a recording of a call that ended at the given time: what it is locked and kept until.

@@ -17,7 +17,7 @@ classes:
   voluntary: {purpose: Quality, legal_basis: F, balance_test: LIA-1, retention: P6M, sample: 2%}
   short: {purpose: Quality, legal_basis: a, retention: PT10M, sample: 2%}
   obliged: {purpose: Orders, legal_basis: c, mandate: a law, retention: P5Y, sample: 1, lock: COMPLIANCE, format: wav,
-    keep_metadata: [role, aor], channels: label, unrecorded: keep}
+    keep_metadata: [role, aor], channels: label}
 rules: []
 `
 	p, err := policy.Parse([]byte(doc), policy.Options{})
@@ -32,7 +32,7 @@ rules: []
 			Lock: policy.Governance, Sample: 2e10, Format: policy.WAV, KeepMetadata: all, Channels: policy.ExternalFirst},
 		{Name: "obliged", Purpose: "Orders", LegalBasis: policy.LegalObligation, Mandate: "a law", Retention: policy.Period{Years: 5},
 			Lock: policy.Compliance, Sample: policy.All, Format: policy.WAV, KeepMetadata: []policy.Field{policy.FieldAOR, policy.FieldRole},
-			Channels: policy.ByLabel, KeepUnrecorded: true},
+			Channels: policy.ByLabel},
 	}
 	if diff := cmp.Diff(want, p.Classes()); diff != "" {
 		t.Errorf("classes differ (-want +got):\n%s", diff)

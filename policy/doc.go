@@ -26,7 +26,6 @@
 //	    format: wav                         # default
 //	    keep_metadata: [aor, number]        # what the catalog keeps; default DefaultKeepMetadata
 //	    channels: external_first            # default; internal_first; label
-//	    unrecorded: hashes                  # default; "keep": the catalog names the parties of calls not recorded, too
 //	rules:
 //	  - name: never-the-works-council
 //	    when: participants.exists(p, p.number == "4711")

@@ -42,9 +42,6 @@ func readClass(r *reader, key, value *yaml.Node, parent string) *Class {
 		"channels": field(func(n *yaml.Node, path string) {
 			c.Channels = choice(r, n, path, ExternalFirst, InternalFirst, ByLabel)
 		}),
-		"unrecorded": field(func(n *yaml.Node, path string) {
-			c.KeepUnrecorded = choice(r, n, path, "hashes", "keep") == "keep"
-		}),
 	})
 	if seen == nil {
 		return c

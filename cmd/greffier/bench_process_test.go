@@ -19,6 +19,7 @@ import (
 	"github.com/greffier/greffier/media"
 	"github.com/greffier/greffier/media/codec"
 	"github.com/greffier/greffier/siprec/siprectest"
+	"github.com/greffier/greffier/storage/seal"
 	"github.com/greffier/greffier/storage/spool"
 )
 
@@ -215,18 +216,18 @@ func lengthen(t *testing.T, dir string, d time.Duration) string {
 			t.Fatal(err)
 		}
 	}
-	c, err := loadConfig("", []string{"--data-dir=" + dir, "--policy=" + recordAll})
+	wrapper, err := seal.LocalFile(filepath.Join(dir, secretsDir, kekFile))
 	must(err)
-	parts, err := openParts(t.Context(), c, false)
+	keys, err := seal.OpenKeys(t.Context(), filepath.Join(dir, keysDir), wrapper)
 	must(err)
-	sp, err := spool.Open(parts.archive.SpoolDir, spool.Options{})
+	sp, err := spool.Open(filepath.Join(dir, spoolDir), spool.Options{})
 	must(err)
 	ids, err := sp.List()
 	must(err)
 	if len(ids) != 1 {
 		t.Fatalf("recordings in the spool: %v", ids)
 	}
-	key, err := parts.archive.Keys.Get(t.Context(), ids[0])
+	key, err := keys.Get(t.Context(), ids[0])
 	must(err)
 	w, err := sp.Reopen(ids[0], key.SpoolKey())
 	must(err)
@@ -239,8 +240,7 @@ func lengthen(t *testing.T, dir string, d time.Duration) string {
 	}
 	must(w.Close())
 	must(sp.Close())
-	must(parts.Close())
-	folders, err := filepath.Glob(filepath.Join(c.DataDir, spoolDir, "*", ids[0]))
+	folders, err := filepath.Glob(filepath.Join(dir, spoolDir, "*", ids[0]))
 	must(err)
 	if len(folders) != 1 {
 		t.Fatalf("folder of the recording: %v", folders)
