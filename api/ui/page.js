@@ -44,8 +44,13 @@ function show(r) {
   }
 }
 
+function heard(channel) {
+  const who = [...new Set(channel.participants.map((p) => p.name || p.aor).filter(Boolean))];
+  return who.join(", ") || `stream ${channel.label}`;
+}
+
 function play(r) {
-  $("playing").textContent = `${when(r.started_at)}: ${(r.channels || []).map((c) => `channel ${c.index + 1} is stream ${c.label}`).join(", ")}`;
+  $("playing").textContent = `${when(r.started_at)}: ${(r.channels || []).map((c) => `channel ${c.index + 1}: ${heard(c)}`).join(", ")}`;
   $("player").hidden = false;
   $("audio").src = `api/v1/recordings/${encodeURIComponent(r.id)}/audio`;
   $("audio").play().catch(() => {}); // the browser may want a click on the player itself
