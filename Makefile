@@ -9,7 +9,7 @@ export GREFFIER_MINIO := $(CACHE)/bin/minio
 # What shares state between goroutines is tested with the race detector.
 RACE_PACKAGES := ./siprec/srs/... ./media/... ./storage/... ./audit/... ./catalog/... ./recorder/...
 
-.PHONY: help build demo test test-race fuzz lint tools clean
+.PHONY: help build demo test test-race bench fuzz lint tools clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ test: tools ## run every test
 test-race: tools ## run the tests of the packages that share state, with the race detector
 	@scripts/test.sh -race $(RACE_PACKAGES)
 	@scripts/test.sh -race -run 'TwoParty|Impaired|StopEnds|Vanished|Kill' ./cmd/greffier
+
+bench: build ## measure the server beside two floors, five minutes (BENCH_SESSIONS=100,400 BENCH_JSON=file BENCH_PROFILE=file)
+	$(GO) test -tags bench -run '^TestBench$$' -count 1 -v -timeout 20m ./cmd/greffier
 
 fuzz: ## run every fuzz target for FUZZTIME (default 10s)
 	@scripts/fuzz.sh

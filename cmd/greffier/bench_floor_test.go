@@ -57,7 +57,8 @@ func child(as string) {
 // profileEnv names the file of the profile.
 const profileEnv = "GREFFIER_BENCH_PROFILE_FILE"
 
-// profileBetweenSignals writes a CPU profile of what happens from one SIGUSR1 to the next. The file is there when it is whole.
+// profileBetweenSignals writes a CPU profile of what happens from one SIGUSR1 to the next, and of the heap at that time beside
+// it. The file is there when it is whole.
 func profileBetweenSignals(path string) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGUSR1)
@@ -72,7 +73,12 @@ func profileBetweenSignals(path string) {
 		}
 		<-signals
 		pprof.StopCPUProfile()
-		return errors.Join(f.Close(), os.Rename(path+".part", path))
+		heap, err := os.Create(path + ".heap")
+		if err != nil {
+			return errors.Join(err, f.Close())
+		}
+		runtime.GC() // what is in use as of the last collection is what the profile has
+		return errors.Join(pprof.WriteHeapProfile(heap), heap.Close(), f.Close(), os.Rename(path+".part", path))
 	}()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "profile:", err)

@@ -165,7 +165,7 @@ func profiled(t *testing.T, file string, sessions int) {
 	}
 	<-report
 	eventually(t, "profile written", 10*time.Second, func() bool { _, err := os.Stat(path); return err == nil })
-	t.Logf("profile of the server at %d sessions: go tool pprof %s", sessions, path)
+	t.Logf("profile of the server at %d sessions: go tool pprof %s; of its memory: %s.heap", sessions, path, path)
 }
 
 // A finishing is what it costs to seal, hash, store and lock one long call.

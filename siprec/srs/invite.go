@@ -141,7 +141,7 @@ func (s *Server) invitation(in *inbound) (siprec.Invitation, *failure) {
 		return inv, f
 	}
 	if !understood(in, c) {
-		return inv, unsupportedType()
+		return inv, unreadableBody(in)
 	}
 	inv.Offer, inv.Metadata = c.Offer, c.Metadata
 	if inv.Offer == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	"go.uber.org/zap"
 
@@ -103,7 +104,7 @@ func (s *Server) readChange(in *inbound, d *dialog) (siprec.Change, *failure) {
 		return c, f
 	}
 	if !understood(in, c) {
-		return c, unsupportedType()
+		return c, unreadableBody(in)
 	}
 	if d.hasOffered() && c.Offer != nil && !in.req.IsInvite() { // RFC 3311 section 5.2
 		return c, &failure{status: 491, kind: siprec.Unavailable, reason: "our offer is not answered yet"}
@@ -111,7 +112,12 @@ func (s *Server) readChange(in *inbound, d *dialog) (siprec.Change, *failure) {
 	return c, nil
 }
 
-func unsupportedType() *failure {
+// unreadableBody refuses a body without anything for us: of another kind (RFC 3261 section 21.4.13), or a multipart that holds
+// nothing that we know.
+func unreadableBody(in *inbound) *failure {
+	if t := in.req.ContentType(); t != nil && strings.HasPrefix(strings.ToLower(strings.TrimSpace(t.Value())), "multipart/") {
+		return &failure{status: 400, kind: siprec.Malformed, reason: "the multipart body holds neither a session description nor recording metadata"}
+	}
 	return &failure{
 		status: 415, kind: siprec.Malformed, reason: "the body is neither a session description nor recording metadata",
 		headers: []sip.Header{sip.NewHeader("Accept", accepted)},
