@@ -31,9 +31,8 @@ type call struct {
 	labels   []siprec.Label       // by m-line of the last offer
 	streams  []media.Stream       // by the receiver's index: in the order in which the labels came
 	index    map[siprec.Label]int // index in streams
-	paused   bool
-	started  time.Time
-	onHold   atomic.Bool // paused, for other goroutines
+	started  time.Time            // position 0
+	paused   atomic.Bool          // every stream is inactive; others read it too
 	log      *zap.Logger
 
 	// nil when the call is not recorded.
@@ -158,6 +157,10 @@ func (r *Recorder) open(ctx context.Context, c *call, in siprec.Invitation, key 
 	if in.Metadata != nil {
 		first.Metadata = in.Metadata.Raw
 	}
+	if activeStreams(c.streams) == 0 { // some SRCs begin so, and send with a later re-INVITE
+		first.Pause = &pauseEntry{Reason: holdReason}
+		c.paused.Store(true)
+	}
 	if err := r.cfg.Catalog.Put(ctx, r.words.progress(first, len(c.channel))); err != nil {
 		c.log.Error("catalog", zap.Error(err)) // it is an index: the recording goes on, and is indexed again when it is stored
 	}
@@ -211,7 +214,7 @@ func (r *Recorder) setLive(id string, live bool) {
 // silentSince is when the last packet of any stream came, or when the recording began. It is false for a session of which
 // nothing is expected: one on hold, or not recorded.
 func (c *call) silentSince() (time.Time, bool) {
-	if c.recording == nil || c.onHold.Load() {
+	if c.recording == nil || c.paused.Load() {
 		return time.Time{}, false
 	}
 	last := c.started
@@ -221,75 +224,6 @@ func (c *call) silentSince() (time.Time, bool) {
 		}
 	}
 	return last, true
-}
-
-// assign gives every recordable m-line of an offer a stream, and every new label a channel. Which party is channel 0 is the
-// policy's word; labels that come later get the next channels.
-func (c *call) assign(p *policy.Policy, class policy.Class, o *siprec.Offer) {
-	var fresh []siprec.Label
-	c.labels = labelsOf(o)
-	for _, label := range offeredLabels(o) {
-		if _, known := c.channel[label]; !known {
-			fresh = append(fresh, label)
-		}
-	}
-	if len(c.channel) == 0 {
-		fresh = p.OrderLabels(class, &c.metadata, fresh)
-	}
-	for _, l := range fresh {
-		c.channel[l] = len(c.channel)
-	}
-	for i := range c.streams { // an m-line that is gone, or no longer usable, sends nothing
-		c.streams[i].Active = false
-	}
-	for i, m := range o.Media {
-		channel, known := c.channel[c.labels[i]]
-		if !known {
-			continue
-		}
-		s := stream(m, channel, c.any)
-		if at, old := c.index[c.labels[i]]; old {
-			if s.Formats == nil { // refused now: keep what the receiver knows, hear nothing
-				continue
-			}
-			c.streams[at] = s
-			continue
-		}
-		c.index[c.labels[i]] = len(c.streams)
-		c.streams = append(c.streams, s)
-	}
-}
-
-// entries describe the offer's streams for the journal.
-func (c *call) entries(o *siprec.Offer) []streamEntry {
-	var out []streamEntry
-	for i, m := range o.Media {
-		if at, ok := c.index[c.labels[i]]; ok {
-			out = append(out, streamEntry{
-				Label: c.labels[i], Channel: c.streams[at].Channel, Active: c.streams[at].Active, Declared: m.Direction, Present: m.Port != 0,
-			})
-		}
-	}
-	return out
-}
-
-// answer says on the wire what is recorded: recvonly where sound is let in, inactive where not.
-func (c *call) answer(o *siprec.Offer, in siprec.Invitation) siprec.Answer {
-	a := siprec.Answer{Addr: in.Local, Media: make([]siprec.AnswerMedia, len(o.Media))}
-	ports := c.recording.Ports()
-	for i, m := range o.Media {
-		formats, _ := usable(m)
-		a.Media[i] = siprec.AnswerMedia{Direction: siprec.Inactive, Formats: formats, RTCPMux: m.RTCPMux}
-		at, ok := c.index[c.labels[i]]
-		if formats == nil || !ok {
-			continue
-		}
-		a.Media[i].Port = ports[at]
-		if c.streams[at].Active {
-			a.Media[i].Direction = siprec.RecvOnly
-		}
-	}
-	return a
 }
 
 // Update implements srs.Recorder: new metadata, new streams, hold and resumption.
@@ -330,47 +264,6 @@ func (r *Recorder) Update(ctx context.Context, dialog siprec.DialogID, ch siprec
 	}
 	c.local = c.answer(ch.Offer, siprec.Invitation{Local: c.local.Addr})
 	return c.local, nil
-}
-
-// holdReason is the reason of a pause that the SRC asked for by making every stream inactive.
-const holdReason = "hold"
-
-// changeStreams makes new streams so. What is to be silent is silenced first, whatever becomes of the rest: promise 1 comes
-// before promise 4. What is to be heard is heard only after it was witnessed. All streams inactive is a pause.
-func (r *Recorder) changeStreams(ctx context.Context, c *call, before []media.Stream, entry journalEntry, metadata bool) error {
-	wanted, quiet, on := c.streams, slices.Clone(c.streams), 0
-	for i := range quiet {
-		if quiet[i].Active {
-			on++
-		}
-		quiet[i].Active = quiet[i].Active && i < len(before) && before[i].Active
-	}
-	c.streams = quiet
-	if err := c.recording.Update(quiet); err != nil {
-		c.streams = before
-		return fmt.Errorf("update media: %w", err)
-	}
-	entry.At = r.cfg.Clock()
-	typ, data := EventChanged, any(changedData{Metadata: metadata, Streams: len(entry.Streams), Active: on})
-	switch paused := on == 0; {
-	case paused && !c.paused:
-		typ, data, entry.Pause = EventPaused, pausedData{Reason: holdReason}, &pauseEntry{Reason: holdReason}
-	case !paused && c.paused:
-		typ, data, entry.Resume = EventResumed, pausedData{Reason: holdReason}, true
-	}
-	if err := r.witness(ctx, typ, c.id, "", data); err != nil {
-		return err
-	}
-	if err := entry.append(c.writer); err != nil {
-		return err
-	}
-	c.paused = on == 0
-	c.onHold.Store(c.paused)
-	if err := c.recording.Update(wanted); err != nil {
-		return fmt.Errorf("update media: %w", err)
-	}
-	c.streams = wanted
-	return nil
 }
 
 func (r *Recorder) call(dialog siprec.DialogID) *call {
