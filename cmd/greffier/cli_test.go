@@ -282,3 +282,25 @@ func TestFork(t *testing.T) {
 		t.Errorf("found %+v", rows)
 	}
 }
+
+// TestReadme reads the configuration and the policy that the README shows.
+func TestReadme(t *testing.T) {
+	var blocks []string
+	for _, part := range strings.Split(readFile(t, "../../README.md"), "```yaml\n")[1:] {
+		block, _, _ := strings.Cut(part, "```")
+		blocks = append(blocks, block)
+	}
+	if len(blocks) != 2 {
+		t.Fatalf("%d YAML blocks in the README, want configuration and policy", len(blocks))
+	}
+	dir := t.TempDir()
+	config, policy := filepath.Join(dir, "greffier.yaml"), filepath.Join(dir, "policy.yaml")
+	for path, text := range map[string]string{config: strings.Replace(blocks[0], "/etc/greffier/policy.yaml", policy, 1), policy: blocks[1]} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out, code := cliRun(t, "config", "check", "-c", config); code != exitOK || !strings.Contains(out, "configuration is good") {
+		t.Errorf("config check: exit %d: %s", code, out)
+	}
+}

@@ -49,7 +49,7 @@ func (c configCheckCmd) Run(_ context.Context, s streams) error {
 	}
 	fmt.Fprintf(s.out, "policy %s: %d classes\n", p.Digest(), len(p.Classes()))
 	for _, m := range p.Systematic() {
-		fmt.Fprintf(s.out, "records everything by mandate: %+v\n", m)
+		fmt.Fprintf(s.out, "rule %s records every call of class %s, by mandate: %s\n", m.Rule, m.Class, m.Reference)
 	}
 	fmt.Fprintln(s.out, "configuration is good")
 	return nil
