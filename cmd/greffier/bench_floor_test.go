@@ -187,7 +187,7 @@ const (
 
 type floorHeader struct {
 	h unix.Msghdr
-	n uint32
+	_ uint32 // where the kernel writes the packet's length
 }
 
 func newDrainFloor() *drainFloor {
