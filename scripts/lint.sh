@@ -13,5 +13,6 @@ if [ -n "$unformatted" ]; then
 fi
 go mod tidy -diff
 go vet ./...
+go vet -tags bench ./cmd/greffier
 go run "$STATICCHECK" ./...
 echo "lint: clean"
