@@ -15,7 +15,7 @@ fi
 
 # Two packages at a time: the load test measures, and must not share the cores with everything else.
 status=0
-go test -v -timeout 20m -p "${TEST_P:-2}" -parallel 8 "$@" >"$log" 2>&1 || status=$?
+go test -v -timeout 20m -p "${TEST_P:-2}" "$@" >"$log" 2>&1 || status=$?
 
 grep -E '^(ok|FAIL|---? FAIL|panic:|\?)' "$log" | grep -v 'no test files' || true
 if [ "$status" -ne 0 ]; then
