@@ -110,7 +110,7 @@ func (a *Archive) Play(ctx context.Context, id, actor, why, span string) (*Playb
 	return &Playback{SectionReader: plain, Recording: row, object: object}, nil
 }
 
-// Sidecar opens a recording's sidecar. The caller has witnessed the access, or shows it to nobody.
+// sidecar opens a recording's sidecar. The caller has witnessed the access, or shows it to nobody.
 func (a *Archive) sidecar(ctx context.Context, row catalog.Recording) (*Sidecar, error) {
 	return a.openSidecarAt(ctx, row.ID, storage.Ref{Key: row.Sidecar.Key, VersionID: row.Sidecar.Version})
 }

@@ -39,6 +39,11 @@ var loopback = netip.MustParseAddr("127.0.0.1")
 // newBench opens a recorder in dir; with run it works on its spool.
 func newBench(t *testing.T, dir string, store *storagetest.Fake, policyFile string, run bool) *bench {
 	t.Helper()
+	return newBenchOn(t, dir, store, policyFile, run, media.Config{Addr: loopback})
+}
+
+func newBenchOn(t *testing.T, dir string, store *storagetest.Fake, policyFile string, run bool, ports media.Config) *bench {
+	t.Helper()
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -57,7 +62,7 @@ func newBench(t *testing.T, dir string, store *storagetest.Fake, policyFile stri
 	must(err)
 	log, err := audit.Open(filepath.Join(dir, "audit"), audit.Options{})
 	must(err)
-	receiver, err := media.NewReceiver(media.Config{Addr: loopback})
+	receiver, err := media.NewReceiver(ports)
 	must(err)
 	rec, err := recorder.New(recorder.Config{
 		Policy: p, Receiver: receiver, Spool: sp, Keys: keys, Store: store, Catalog: cat, Audit: log, PseudonymKey: make([]byte, 32),

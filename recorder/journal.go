@@ -45,11 +45,9 @@ type beginEntry struct {
 
 // A streamEntry says what one m-line is from now on.
 type streamEntry struct {
-	Label    siprec.Label     `json:"label"`
-	Channel  int              `json:"channel"`
-	Active   bool             `json:"active"`
-	Present  bool             `json:"present"`
-	Declared siprec.Direction `json:"declared"`
+	Label   siprec.Label `json:"label"`
+	Channel int          `json:"channel"`
+	Active  bool         `json:"active"`
 }
 
 type pauseEntry struct {

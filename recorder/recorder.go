@@ -150,6 +150,7 @@ func (r *Recorder) count(streams []media.StreamStats) {
 	for _, s := range streams {
 		t := &r.totals
 		t.Packets += s.Packets
+		t.Placed += s.Placed
 		t.Bytes += s.Bytes
 		t.Lost += s.Lost
 		t.Late += s.Late

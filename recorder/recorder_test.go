@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/greffier/greffier/catalog"
+	"github.com/greffier/greffier/media"
 	"github.com/greffier/greffier/siprec"
 	"github.com/greffier/greffier/storage/storagetest"
 )
@@ -131,4 +132,43 @@ func TestOneUsableLine(t *testing.T) {
 		t.Errorf("answer %+v", answer.Media)
 	}
 	b.End(in.Dialog, siprec.EndBye, time.Now())
+}
+
+// TestHoldWithoutPorts: a re-INVITE holds both streams and adds a third, for which no port is free. It is refused, and the
+// hold is made all the same; the next re-INVITE works.
+func TestHoldWithoutPorts(t *testing.T) {
+	const low = 39800 // two pairs, for two streams
+	b := newBenchOn(t, t.TempDir(), newFake(t), recordAll, true, media.Config{Addr: loopback, PortMin: low, PortMax: low + 3})
+	in := invitation("call")
+	answer, err := b.Begin(t.Context(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	offer := func(direction siprec.Direction, labels ...siprec.Label) *siprec.Offer {
+		o := &siprec.Offer{}
+		for _, label := range labels {
+			m := in.Offer.Media[0]
+			m.Label, m.Direction = label, direction
+			o.Media = append(o.Media, m)
+		}
+		return o
+	}
+	held := offer(siprec.Inactive, "1", "2")
+	held.Media = append(held.Media, offer(siprec.SendOnly, "3").Media...)
+	if _, err := b.Update(t.Context(), in.Dialog, siprec.Change{Offer: held, At: time.Now()}); err == nil {
+		t.Fatal("a third stream was opened on two pairs of ports")
+	}
+	for i, m := range answer.Media {
+		say(t, m.Port, uint32(i+1), 25, 0x20)
+	}
+	again, err := b.Update(t.Context(), in.Dialog, siprec.Change{Offer: offer(siprec.SendOnly, "1", "2"), At: time.Now()})
+	if err != nil || again.Media[0].Direction != siprec.RecvOnly {
+		t.Fatalf("the next re-INVITE: %+v, %v", again.Media, err)
+	}
+	b.End(in.Dialog, siprec.EndBye, time.Now())
+	if got := b.Totals(); got.Placed != 0 || got.Packets+got.Discarded == 0 || got.Discarded == 0 {
+		t.Errorf("while on hold %d packets were discarded, %d placed", got.Discarded, got.Placed)
+	}
+	b.locked(1)
+	b.agree()
 }

@@ -44,7 +44,7 @@ func TestSidecarGolden(t *testing.T) {
 		return p
 	}
 	both := func(active bool) []streamEntry {
-		return []streamEntry{{Label: "1", Channel: 0, Active: active, Present: true, Declared: "sendonly"}, {Label: "2", Channel: 1, Active: active, Present: true, Declared: "sendonly"}}
+		return []streamEntry{{Label: "1", Channel: 0, Active: active}, {Label: "2", Channel: 1, Active: active}}
 	}
 	h := history{entries: []journalEntry{
 		{At: at(0), Metadata: []byte(firstMetadata), Streams: both(true), Begin: &beginEntry{

@@ -2,6 +2,7 @@ package recorder
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -47,13 +48,24 @@ func (c *call) assign(p *policy.Policy, class policy.Class, o *siprec.Offer) {
 	}
 }
 
+// forget takes back the streams from the n-th on, which were assigned and never opened.
+func (c *call) forget(n int) {
+	c.streams = c.streams[:n]
+	for label, at := range c.index {
+		if at >= n {
+			delete(c.index, label)
+			delete(c.channel, label)
+		}
+	}
+}
+
 // entries describe the offer's streams for the journal.
 func (c *call) entries(o *siprec.Offer) []streamEntry {
 	var out []streamEntry
-	for i, m := range o.Media {
+	for i := range o.Media {
 		if at, ok := c.index[c.labels[i]]; ok {
 			out = append(out, streamEntry{
-				Label: c.labels[i], Channel: c.streams[at].Channel, Active: c.streams[at].Active, Declared: m.Direction, Present: m.Port != 0,
+				Label: c.labels[i], Channel: c.streams[at].Channel, Active: c.streams[at].Active,
 			})
 		}
 	}
@@ -101,9 +113,9 @@ func (r *Recorder) changeStreams(ctx context.Context, c *call, before []media.St
 		quiet[i].Active = quiet[i].Active && i < len(before) && before[i].Active
 	}
 	c.streams = quiet
-	if err := c.recording.Update(quiet); err != nil {
-		c.streams = before
-		return fmt.Errorf("update media: %w", err)
+	if err := c.recording.Update(quiet); err != nil { // a new stream could not be opened: the old ones are silenced all the same
+		c.forget(len(before))
+		return errors.Join(fmt.Errorf("update media: %w", err), c.recording.Update(c.streams))
 	}
 	entry.At = r.cfg.Clock()
 	typ, data := EventChanged, any(changedData{Metadata: metadata, Streams: len(entry.Streams), Active: on})
