@@ -47,18 +47,18 @@ func (r *Recorder) finish(ctx context.Context, id string) error {
 	return nil
 }
 
-// discard removes what is left of a session that was never answered. The spool goes first: while somebody writes to it, the
-// key stays.
+// discard removes what is left of a session that was never answered. The spool stands until the index has forgotten the session, so
+// that a restart finds what is left to do; it goes before the key, which stays while somebody writes to the spool.
 func (r *Recorder) discard(ctx context.Context, id string) error {
 	return r.do(ctx, EventAbandoned, id, nil, func() (any, error) {
+		if err := r.cfg.Catalog.Delete(ctx, id); err != nil && !errors.Is(err, catalog.ErrNotFound) {
+			return nil, fmt.Errorf("remove from catalog: %w", err)
+		}
 		if err := r.cfg.Spool.Remove(id); err != nil {
 			return nil, fmt.Errorf("remove spool: %w", err)
 		}
 		if err := r.cfg.Keys.Destroy(ctx, id); err != nil {
 			return nil, fmt.Errorf("destroy key: %w", err)
-		}
-		if err := r.cfg.Catalog.Delete(ctx, id); err != nil && !errors.Is(err, catalog.ErrNotFound) {
-			return nil, fmt.Errorf("remove from catalog: %w", err)
 		}
 		return nil, nil
 	})

@@ -29,6 +29,7 @@ type bench struct {
 	t        *testing.T
 	dir      string
 	store    *storagetest.Fake
+	spool    *spool.Spool
 	archive  *recorder.Archive
 	stop     func()
 	receiver *media.Receiver
@@ -79,7 +80,7 @@ func newBenchOn(t *testing.T, dir string, store *storagetest.Fake, policyFile st
 			ended <- nil
 		}
 	}()
-	b := &bench{Recorder: rec, t: t, dir: dir, store: store, receiver: receiver, archive: &recorder.Archive{
+	b := &bench{Recorder: rec, t: t, dir: dir, store: store, receiver: receiver, spool: sp, archive: &recorder.Archive{
 		Store: store, Keys: keys, Catalog: cat, Audit: log, AuditDir: filepath.Join(dir, "audit"), SpoolDir: filepath.Join(dir, "spool"), PseudonymKey: make([]byte, 32),
 	}}
 	stopped := false

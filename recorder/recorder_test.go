@@ -12,6 +12,7 @@ import (
 	"github.com/greffier/greffier/catalog"
 	"github.com/greffier/greffier/media"
 	"github.com/greffier/greffier/siprec"
+	"github.com/greffier/greffier/storage/seal"
 	"github.com/greffier/greffier/storage/storagetest"
 )
 
@@ -60,6 +61,51 @@ func TestSpoolOutlivesTheProcess(t *testing.T) {
 	}
 	if causes[siprec.EndBye] != 1 || causes[siprec.EndRestart] != 1 {
 		t.Errorf("end causes %v", causes)
+	}
+	second.agree()
+}
+
+// TestAbandonedIsForgotten: a session whose INVITE a crash left unanswered is removed from everywhere, however often that fails.
+func TestAbandonedIsForgotten(t *testing.T) {
+	const id = "01a20af8-b960-7270-baf6-25f4399a1212"
+	dir, store := t.TempDir(), newFake(t)
+	first := newBench(t, dir, store, recordAll, false)
+	key, err := first.archive.Keys.Create(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writer, err := first.spool.Create(id, key.SpoolKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := catalog.Recording{ID: id, State: catalog.StateRecording, StartedAt: time.Now()}
+	if err := errors.Join(writer.Close(), first.archive.Catalog.Put(t.Context(), row), first.archive.Catalog.Close()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ran := make(chan error, 1)
+	go func() { ran <- first.Run(ctx) }()
+	if err := first.Settle(t.Context()); err != nil { // one attempt, which fails: the catalog is closed
+		t.Fatal(err)
+	}
+	cancel()
+	if err := <-ran; err != nil {
+		t.Fatal(err)
+	}
+	first.stop()
+
+	second := newBench(t, dir, store, recordAll, true)
+	if err := second.Settle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if row, err := second.archive.Catalog.Get(t.Context(), id); !errors.Is(err, catalog.ErrNotFound) {
+		t.Errorf("the catalog has %s as %q: %v", id, row.State, err)
+	}
+	if ids, err := second.spool.List(); err != nil || len(ids) != 0 {
+		t.Errorf("the spool holds %v: %v", ids, err)
+	}
+	if _, err := second.archive.Keys.Get(t.Context(), id); !errors.Is(err, seal.ErrDestroyed) {
+		t.Errorf("the key: %v, want %v", err, seal.ErrDestroyed)
 	}
 	second.agree()
 }
