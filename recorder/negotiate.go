@@ -27,9 +27,10 @@ func usable(m siprec.Media) (answer []siprec.Format, decode []media.Format) {
 		return nil, nil
 	}
 	for _, f := range m.Formats {
-		if enc, ok := codec.Lookup(f.Encoding, f.ClockRate, f.Channels); ok {
+		c, ok := codec.Lookup(codec.Format{Name: f.Encoding, ClockRate: f.ClockRate, Channels: f.Channels})
+		if ok && c.Law != 0 {
 			answer = append(answer, f)
-			decode = append(decode, media.Format{PayloadType: f.PayloadType, Encoding: enc, ClockRate: f.ClockRate})
+			decode = append(decode, media.Format{PayloadType: f.PayloadType, Encoding: c.Law, ClockRate: f.ClockRate})
 		} else if f.Encoding == telephoneEvent || f.Encoding == comfortNoise {
 			answer = append(answer, f)
 		}

@@ -45,6 +45,7 @@ var homes = map[string][]string{
 	"github.com/pion/rtp":                 {"media", "siprec/siprectest"},
 	"github.com/pion/rtcp":                {"media", "siprec/siprectest"},
 	"golang.org/x/sys":                    {"media", "storage/spool", "audit"},
+	"github.com/thesyncim/gopus":          {"media/codec"},
 	"cel.dev/cel-go":                      {"policy"},
 	"go.yaml.in/yaml/v3":                  {"policy", "cmd/greffier"},
 	"github.com/minio/minio-go/v7":        {"storage"},

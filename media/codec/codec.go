@@ -1,13 +1,24 @@
-// Package codec turns RTP payload bytes into linear samples and names the encodings that a recording is stored in. It is
-// pure: no state, no I/O, no allocation.
+// Package codec turns RTP payload bytes into linear samples, brings samples to another rate, and names the encodings that a
+// recording is stored in. It is pure: no I/O, no global state, and no allocation for each packet. The one exception is the
+// decoder of a Set, which is a program beside ours.
 //
-// An encoding that this package cannot decode exactly is not in it: a call is never recorded as noise.
+// Lookup finds what decodes a format. A format that cannot be decoded exactly is not found: a call is never recorded as noise.
+// A Decoder holds what one stream's past says about its next payload. It makes nothing up: what a sender left out, or what
+// arrived damaged, is zeros; a lost payload is recovered only from a copy that the sender put in the next one.
+//
+//	format           decoder                      rate of the samples
+//	PCMU, PCMA       ours (ITU-T G.711)           8000
+//	L16              ours (RFC 3551)              as declared; two channels become their mean
+//	G722             ours (ITU-T G.722, mode 1)   16000
+//	opus             gopus (RFC 6716, RFC 7587)   48000, or less where the format says so; two channels become their mean
+//	AMR, AMR-WB      opencore, by the tag amr     8000, 16000
+//	G729             a program that a Set names   8000
+//	CN               nothing: it is quiet         as declared
+//
+// A build without the tag amr is pure Go.
 package codec
 
-import (
-	"strconv"
-	"strings"
-)
+import "strconv"
 
 // An Encoding says how samples are stored. The values are stored in files: they are never reordered or used again.
 type Encoding uint8
@@ -58,19 +69,4 @@ func (e Encoding) Silence() byte {
 		return 0xD5
 	}
 	return 0
-}
-
-// Lookup finds the encoding of an RTP format by its SDP name (in any case), clock rate in hertz and number of channels
-// (0 means 1, RFC 8866 section 6.6). It returns false for a format that this build cannot decode.
-func Lookup(name string, clockRate, channels int) (Encoding, bool) {
-	if clockRate != 8000 || channels > 1 || channels < 0 {
-		return 0, false
-	}
-	switch {
-	case strings.EqualFold(name, "PCMU"):
-		return PCMU, true
-	case strings.EqualFold(name, "PCMA"):
-		return PCMA, true
-	}
-	return 0, false
 }

@@ -47,10 +47,12 @@ type Decoder interface {
 	// Frames appends what a payload holds to dst. It changes nothing, and fails when Decode would fail for the payload's form.
 	Frames(dst []Frame, payload []byte) ([]Frame, error)
 	// Decode appends the samples of all frames, linear 16 bit, to dst: as many as Frames says, whatever the payload. Runs that
-	// are not Sound are zeros. It allocates nothing when dst is large enough.
+	// are not Sound are zeros. It allocates nothing when dst is large enough. When it fails although Frames did not, the sound
+	// cannot be read and is zeros: as many as Frames says are appended. When Frames fails, nothing is appended.
 	Decode(dst []int16, payload []byte) ([]int16, error)
 	// Recover appends the sound of the payload that was lost just before next, as far as next carries it (in-band FEC, RFC 7587
-	// section 3.3); samples is how long the loss is. It appends nothing when next carries none. It is called before Decode of next.
+	// section 3.3); samples is how long the loss is. What it appends ends where next begins, is at most that long, and is zeros
+	// where next carries nothing. It appends nothing when next carries none. It is called before Decode of next.
 	Recover(dst []int16, next []byte, samples int) ([]int16, error)
 	// Reset forgets what came before, as after a gap whose length is not known.
 	Reset()
