@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	// EdgeSnap is the silence on all channels that is trimmed at the edges of a recording when it is shorter, in samples.
+	// EdgeSnap is the silence on all channels that is trimmed at the edges of a recording when it is shorter, in positions.
 	// Positions count from the answer to the INVITE, and signalling is not clocked to sound.
 	EdgeSnap = 500 * ms
 	// holdSnap: silence of other causes beside a hold or a pause, when it is shorter than this, is counted to it. The last packet
@@ -28,7 +28,7 @@ const (
 // error that was none) replaces what they had there.
 type Assembly struct {
 	any        bool
-	rate       int
+	rate       int // the highest
 	start, end int64
 	depth      int64
 	heard      [4]bool // by encoding: some sample came in it
@@ -38,21 +38,22 @@ type Assembly struct {
 // assembled is one channel: its gaps, ascending, not overlapping.
 type assembled struct{ gaps []Gap }
 
-// Add notes a block. It ignores one that cannot be of this recording: of another rate, or further away than any gap.
+// Add notes a block. It ignores one that cannot be of this recording: further away than any gap.
 func (a *Assembly) Add(b Block) {
-	if b.Rate < 1 || !b.Encoding.Valid() || b.Channels < 1 || b.Channels > MaxChannels {
+	if b.Rate < Rate || b.Rate%Rate != 0 || !b.Encoding.Valid() || b.Channels < 1 || b.Channels > MaxChannels {
 		return
 	}
 	if !a.any {
 		if b.Late {
 			return
 		}
-		a.any, a.rate, a.start, a.end = true, b.Rate, b.Start, b.Start
+		a.any, a.start, a.end = true, b.Start, b.Start
 	}
-	if b.Rate != a.rate || b.Start > a.end+maxMissing || b.Start < a.end-maxDepth || b.Start < a.start {
+	if b.Start > a.end+maxMissing || b.Start < a.end-maxDepth || b.Start < a.start {
 		return
 	}
 	a.depth = max(a.depth, a.end-b.Start)
+	a.rate = max(a.rate, b.Rate)
 	a.widen(b)
 	if b.Late {
 		a.channels[b.Channel].clear(b.Start, min(b.End(), a.end))
@@ -150,7 +151,11 @@ func (c *assembled) clear(start, end int64) {
 
 // Finish says what the finished recording is.
 func (a *Assembly) Finish() Plan {
-	p := Plan{Encoding: a.encoding(), Rate: a.rate, Channels: len(a.channels), depth: a.depth, start: a.start, end: a.end}
+	density := int64(max(1, a.rate/Rate))
+	p := Plan{
+		Encoding: a.encoding(), Rate: a.rate, Channels: len(a.channels),
+		density: density, depth: a.depth * density, start: a.start * density, end: a.end * density,
+	}
 	if !a.any {
 		return p
 	}
@@ -177,15 +182,26 @@ func (a *Assembly) Finish() Plan {
 	}
 	p.Samples = max(0, end-p.Offset)
 	for i := range a.channels {
-		p.take(i, a.channels[i].gaps)
+		p.take(i, a.start, a.channels[i].gaps)
 	}
+	p.scale(density)
 	return p
 }
 
-// take notes a channel's gaps, relative to the plan's offset.
-func (p *Plan) take(channel int, gaps []Gap) {
-	if p.start > p.Offset {
-		p.Gaps = append(p.Gaps, Gap{Channel: channel, Samples: min(p.Samples, p.start-p.Offset), Cause: CauseUnsaved})
+// scale turns positions into samples.
+func (p *Plan) scale(density int64) {
+	p.Offset *= density
+	p.Samples *= density
+	for i := range p.Gaps {
+		p.Gaps[i].Start *= density
+		p.Gaps[i].Samples *= density
+	}
+}
+
+// take notes a channel's gaps, relative to the plan's offset. Start is the position of the first block.
+func (p *Plan) take(channel int, start int64, gaps []Gap) {
+	if start > p.Offset {
+		p.Gaps = append(p.Gaps, Gap{Channel: channel, Samples: min(p.Samples, start-p.Offset), Cause: CauseUnsaved})
 	}
 	for _, g := range gaps {
 		from, to := max(0, g.Start-p.Offset), min(p.Samples, g.Start+g.Samples-p.Offset)
@@ -198,7 +214,7 @@ func (p *Plan) take(channel int, gaps []Gap) {
 // encoding is the one that all sound came in, or linear.
 func (a *Assembly) encoding() codec.Encoding {
 	switch {
-	case a.heard[codec.L16], a.heard[codec.PCMU] && a.heard[codec.PCMA]:
+	case a.heard[codec.L16], a.heard[codec.PCMU] && a.heard[codec.PCMA], a.rate > Rate:
 		return codec.L16
 	case a.heard[codec.PCMA]:
 		return codec.PCMA

@@ -17,16 +17,16 @@ import (
 //	 4  1  channel of a patch, else 0
 //	 5  1  0
 //	 6  2  number of gaps
-//	 8  8  position of the first sample, signed
-//	16  4  samples per channel, at most MaxBlockSamples
-//	20  4  rate in hertz
+//	 8  8  first position, signed; positions are eighths of a millisecond
+//	16  4  positions, at most MaxBlockSamples
+//	20  4  rate in hertz, a multiple of 8000
 //	24     the gaps, each:
 //	       0  1  channel
 //	       1  1  length of the cause in bytes, n
-//	       2  4  first sample, counted from the block's first
-//	       6  4  samples
+//	       2  4  first position, counted from the block's first
+//	       6  4  positions
 //	      10  n  the cause
-//	       the data, to the end: samples × channels × bytes per sample (of one channel for a patch)
+//	       the data, to the end: positions × rate/8000 × channels × bytes per sample (of one channel for a patch)
 const (
 	blockVersion  = 1
 	blockFixed    = 24 // bytes before the gaps
@@ -34,10 +34,8 @@ const (
 	flagLate      = 1
 	maxBlockGaps  = 1<<16 - 1
 	maxCauseBytes = 255
-	// MaxBlockSamples bounds a block that is read back: no more than a minute at 16 kHz.
-	MaxBlockSamples = 60 * 16000
-	// maxBlockRate bounds the rate of a block that is read back, in hertz.
-	maxBlockRate = 192000
+	// MaxBlockSamples bounds a block that is read back, in positions: two minutes.
+	MaxBlockSamples = 120 * Rate
 )
 
 var errBlock = errors.New("damaged block")
@@ -48,6 +46,14 @@ func (b *Block) channelsInData() int {
 		return 1
 	}
 	return b.Channels
+}
+
+// density is the samples for each position.
+func (b *Block) density() int { return b.Rate / Rate }
+
+// frameBytes is the size of a position in Data.
+func (b *Block) frameBytes() int {
+	return b.density() * b.channelsInData() * b.Encoding.BytesPerSample()
 }
 
 // End is the position after the last sample.
@@ -103,7 +109,7 @@ func UnmarshalBlock(p []byte) (Block, error) {
 	if err != nil {
 		return Block{}, err
 	}
-	if want := b.Samples * b.channelsInData() * b.Encoding.BytesPerSample(); len(rest) != want {
+	if want := b.Samples * b.frameBytes(); len(rest) != want {
 		return Block{}, fmt.Errorf("read block data: %d bytes, want %d: %w", len(rest), want, errBlock)
 	}
 	b.Data = rest
@@ -118,7 +124,7 @@ func (b *Block) plausible() bool {
 		b.Channels >= 1 && b.Channels <= MaxChannels &&
 		b.Channel < b.Channels && (b.Late || b.Channel == 0) &&
 		b.Samples >= 0 && b.Samples <= MaxBlockSamples &&
-		b.Rate >= 1 && b.Rate <= maxBlockRate &&
+		b.Rate >= Rate && b.Rate <= MaxRate && b.Rate%Rate == 0 && (b.Rate == Rate || b.Encoding == codec.L16) &&
 		b.Start > -maxPosition && b.Start < maxPosition
 }
 

@@ -8,8 +8,9 @@ const (
 	settlePackets = 2
 )
 
-// A clock maps a source's timestamps to positions: position = time + anchor.
+// A clock maps a source's timestamps to positions: position = time + anchor, where time is the unwrapped timestamp in positions.
 type clock struct {
+	rate  int64  // of the timestamps, in hertz; 0 before the first packet
 	stamp uint32 // the last timestamp
 	time  int64  // the same, unwrapped
 	known bool   // there was one
@@ -21,7 +22,7 @@ type clock struct {
 	resumed  int   // terms.resumed when the anchor was last checked
 
 	highest int64 // extended sequence number of the newest packet placed
-	end     int64 // unwrapped timestamp after that packet
+	end     int64 // time after that packet
 	lost    int64 // source.lost at that packet
 
 	// A single sample of drift that is taken out moves the anchor: packets from before it use the old one.
@@ -57,6 +58,24 @@ func (k *clock) unwrap(stamp uint32, newest bool) int64 {
 	return time
 }
 
+// tick sets the rate of the timestamps. Nothing that was known of them at another rate holds any more (RFC 7160 section 3.1).
+func (k *clock) tick(rate int) {
+	k.forget()
+	k.rate = int64(rate)
+}
+
+// positions turns an unwrapped timestamp into positions, rounded down.
+func (k *clock) positions(stamp int64) int64 {
+	if k.rate == Rate {
+		return stamp
+	}
+	n := stamp * Rate
+	if n < 0 {
+		return -((-n + k.rate - 1) / k.rate)
+	}
+	return n / k.rate
+}
+
 // position is where a timestamp belongs.
 func (k *clock) position(time int64) int64 {
 	if time < k.correctedAt {
@@ -67,7 +86,7 @@ func (k *clock) position(time int64) int64 {
 
 // forget is for a new source: nothing of the old one's timestamps means anything any more.
 func (k *clock) forget() {
-	*k = clock{resumed: k.resumed}
+	*k = clock{resumed: k.resumed, rate: k.rate}
 }
 
 // set anchors time at pos. What is before floor belongs to others.
@@ -95,7 +114,8 @@ func (t *timeline) settle(s *stream, c *channel) {
 		delta := max(least, max(k.floor, t.committed)-k.from)
 		delta = min(delta, t.committed+ringSamples-k.to)
 		if delta != 0 && (delta < 0) == (least < 0) {
-			c.move(k.from, k.to, delta, t.sampleBytes())
+			c.move(k.from, k.to, delta, t.slotBytes())
+			s.decoder.move(k.from, k.to, delta)
 			k.anchor += delta
 			k.from += delta
 			k.to += delta

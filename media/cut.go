@@ -64,7 +64,7 @@ func (t *timeline) close(at int64) Summary {
 		t.skip(end)
 	}
 	return Summary{
-		Samples: end, Rate: Rate, Channels: len(t.channels), Streams: t.stats(nil),
+		Samples: end, Rate: Rate * t.density, Channels: len(t.channels), Streams: t.stats(nil),
 		SinkErrors: t.sinkErrors, Unsaved: t.unsaved, Err: t.sinkError,
 	}
 }
@@ -94,13 +94,19 @@ func (t *timeline) makeRoom(end int64) {
 
 // commitTo gives the sink one block, from what is committed to limit.
 func (t *timeline) commitTo(limit int64) bool {
+	for i, s := range t.streams {
+		t.decode(s, t.channelOf(i), limit)
+	}
 	b := &t.block
 	*b = Block{
-		Start: t.committed, Samples: int(limit - t.committed), Rate: Rate, Channels: len(t.channels),
+		Start: t.committed, Samples: int(limit - t.committed), Rate: Rate * t.density, Channels: len(t.channels),
 		Encoding: t.stored(), Gaps: b.Gaps[:0],
 	}
 	for i, c := range t.channels {
 		t.gaps(i, c, limit)
+	}
+	for i, s := range t.streams {
+		s.stats.Loud = s.stats.Loud || t.loud(t.channelOf(i), limit)
 	}
 	t.interleave(b)
 	if !t.append(b) {
@@ -146,23 +152,29 @@ func (t *timeline) append(b *Block) bool {
 	return true
 }
 
-// patch gives the sink those of the samples that fill committed silence. It returns how many.
-func (t *timeline) patch(s *stream, c *channel, index int, e codec.Encoding, payload []byte, pos int64) int {
-	placed := 0
+// Samples are a run of sound: linear ones, or in a law.
+type samples struct {
+	encoding codec.Encoding
+	density  int // samples for each position
+	data     []byte
+}
+
+// patch gives the sink those of the samples from pos to end that fill committed silence. It returns how many positions.
+func (t *timeline) patch(s *stream, c *channel, index int, v samples, pos, end int64) int {
+	placed, size := 0, int64(v.density*v.encoding.BytesPerSample())
 	for {
-		r := c.takeHole(max(pos, t.committed-LateLimit), pos+int64(len(payload)))
+		r := c.takeHole(max(pos, t.committed-LateLimit), end)
 		if r.start == r.end {
 			break
 		}
-		b := Block{
-			Start: r.start, Samples: int(r.end - r.start), Rate: Rate, Channels: len(t.channels), Encoding: e,
-			Data: payload[r.start-pos : r.end-pos], Late: true, Channel: index,
+		t.block = Block{
+			Start: r.start, Samples: int(r.end - r.start), Rate: Rate * v.density, Channels: len(t.channels), Encoding: v.encoding,
+			Data: v.data[(r.start-pos)*size : (r.end-pos)*size], Late: true, Channel: index,
 		}
-		t.block = b
 		if !t.append(&t.block) {
 			t.unsaved += r.end - r.start
 		}
-		placed += b.Samples
+		placed += t.block.Samples
 	}
 	if placed > 0 {
 		s.stats.Patched++

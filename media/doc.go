@@ -7,7 +7,7 @@
 //
 // # Where a packet belongs
 //
-// A position counts samples at Rate since the recording's start. The timestamp of a packet says where it belongs relative to
+// A position is an eighth of a millisecond since the recording's start, whatever the rate of the sound. The timestamp of a packet says where it belongs relative to
 // its stream's other packets, and an anchor where the stream belongs:
 //
 //   - The promptest packet ends when it comes, as it was sent when its sound was complete. The first packet sets the anchor; when
@@ -21,7 +21,13 @@
 //   - A packet that comes up to LateLimit late still fills the silence that was committed in its place. What is later is counted
 //     and dropped. A duplicate never overwrites.
 //
-// Where nothing was placed is silence, and a Gap that says why. Nothing is made up, but for the single samples that correct drift.
+// Where nothing was placed is silence, and a Gap that says why. Nothing is made up, but for the single positions that correct drift.
+//
+// # When a packet is decoded
+//
+// G.711 is kept as it came while nothing else comes. Any other packet is given its place when it comes and decoded, in the order of
+// sequence numbers, when that place is about to be committed. The first sound of a higher rate raises the recording to 16 or 48 kHz;
+// what was committed before is raised when the plan is written. No decoder conceals a loss or makes comfort noise.
 //
 // # What is never placed
 //

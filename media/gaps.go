@@ -32,7 +32,7 @@ func (t *timeline) repeat(c *channel, start, end int64) bool {
 	if c.next(start, start+maxRepeat+1, true)-start > maxRepeat {
 		return false // it is longer than this block shows
 	}
-	size := t.sampleBytes()
+	size := t.slotBytes()
 	last := c.data[slot(start-1)*size:][:size]
 	for pos := start; pos < end; pos++ {
 		copy(c.data[slot(pos)*size:], last)
@@ -42,18 +42,8 @@ func (t *timeline) repeat(c *channel, start, end int64) bool {
 
 // silence writes the encoding's silence.
 func (t *timeline) silence(c *channel, start, end int64) {
-	if c.data == nil {
-		return
-	}
-	size := int64(t.sampleBytes())
-	b, fill := int64(slot(start))*size, t.encoding.Silence()
-	for n := (end - start) * size; n > 0; {
-		k := min(n, int64(len(c.data))-b)
-		part := c.data[b : b+k]
-		for i := range part {
-			part[i] = fill
-		}
-		n, b = n-k, 0
+	if c.data != nil {
+		c.silence(start, end, t.slotBytes(), t.encoding.Silence())
 	}
 }
 
@@ -104,7 +94,7 @@ func (t *timeline) gap(channel int, start, end int64, cause Cause) {
 
 // interleave fills the block's data from the rings.
 func (t *timeline) interleave(b *Block) {
-	size, n := t.sampleBytes(), len(t.channels)
+	size, n := t.slotBytes(), len(t.channels)
 	total := b.Samples * n * size
 	if cap(t.scratch) < total {
 		t.scratch = make([]byte, total)
@@ -117,32 +107,34 @@ func (t *timeline) interleave(b *Block) {
 		if n == 2 && size == 1 && t.channels[0].data != nil && t.channels[1].data != nil {
 			interleave2(part, t.channels[0].data[i:][:k], t.channels[1].data[i:][:k])
 		} else {
-			t.interleaveAny(part, b.Encoding, i, k)
+			t.interleaveAny(part, b.Encoding, i*size, k*size)
 		}
 		done += k
 	}
 }
 
-func (t *timeline) interleaveAny(dst []byte, e codec.Encoding, i, k int) {
-	size, n := t.sampleBytes(), len(t.channels)
+// interleaveAny fills dst from count bytes of each ring, from a byte on.
+func (t *timeline) interleaveAny(dst []byte, e codec.Encoding, from, count int) {
+	n := len(t.channels)
 	for at, c := range t.channels {
-		if c.data == nil {
-			for j := range k {
-				for b := range size {
-					dst[(j*n+at)*size+b] = e.Silence()
-				}
+		switch {
+		case c.data == nil && e.BytesPerSample() == 1:
+			for j := range count {
+				dst[j*n+at] = e.Silence()
 			}
-			continue
-		}
-		src := c.data[i*size:][:k*size]
-		if size == 1 {
-			for j, b := range src {
+		case c.data == nil:
+			for j := 0; j < count; j += 2 {
+				dst[j*n+at*2], dst[j*n+at*2+1] = 0, 0
+			}
+		case e.BytesPerSample() == 1:
+			for j, b := range c.data[from:][:count] {
 				dst[j*n+at] = b
 			}
-			continue
-		}
-		for j := range k {
-			dst[(j*n+at)*2], dst[(j*n+at)*2+1] = src[2*j], src[2*j+1]
+		default:
+			src := c.data[from:][:count]
+			for j := 0; j+1 < len(src); j += 2 {
+				dst[j*n+at*2], dst[j*n+at*2+1] = src[j], src[j+1]
+			}
 		}
 	}
 }

@@ -139,7 +139,7 @@ func TestWhatArrivedBeforeAPauseIsPlacedEvenIfGivenLater(t *testing.T) {
 	if sound := float64(plan.Gaps[0].Start+plan.Offset) / Rate; sound < 0.97 || sound > 1.001 {
 		t.Errorf("sound until %.4f s, the pause began at 1 s", sound)
 	}
-	if onset(samples[0], 440, 0, 8000) < 0 {
+	if onset(samples[0], 440, Rate, 0, 8000) < 0 {
 		t.Error("nothing is heard before the pause")
 	}
 }
@@ -284,7 +284,7 @@ func TestAPauseThatIsToldLate(t *testing.T) {
 	if st := sum.Streams[0]; st.Placed != 49 || st.Discarded != 16 {
 		t.Errorf("%+v", st)
 	}
-	if onset(samples[0], 440, 0, 8000) < 0 {
+	if onset(samples[0], 440, Rate, 0, 8000) < 0 {
 		t.Error("nothing is heard before the pause")
 	}
 }

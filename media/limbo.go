@@ -139,7 +139,7 @@ func (t *timeline) replay(s *stream, v verdict) {
 	held, k := &s.held, &s.clock
 	if n := len(held.packets); v == burst && n > 0 {
 		last := &held.packets[n-1]
-		k.catching, k.catchAt, k.catchLate = true, last.at, last.at-k.position(last.time)-int64(last.bytes)
+		k.catching, k.catchAt, k.catchLate = true, last.at, last.at-k.position(last.time)-last.length
 	}
 	for i := range held.packets {
 		p := held.packets[i].packet

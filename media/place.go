@@ -29,7 +29,7 @@ func (t *timeline) place(s *stream, terms *terms, p *packet) {
 		k.resumed = terms.resumed
 		t.anchor(s, c, p)
 	}
-	length := int64(len(p.payload))
+	length := p.length
 	pos := k.position(p.time)
 	late := p.at - pos - length
 	if terms.resumed > k.resumed {
@@ -102,15 +102,16 @@ func (t *timeline) restarted(s *stream, terms *terms, p *packet) bool {
 	s.lostBefore += max(0, s.source.lost())
 	s.source.restart(p.sequence)
 	s.stats.Reanchors++
+	s.decoder.generation++
 	k.forget()
-	k.stamp, k.time, k.known = uint32(p.time), p.time, true
+	k.stamp, k.time, k.known = uint32(p.stamp), p.stamp, true
 	t.anchor(s, t.channels[terms.Channel], p)
 	return true
 }
 
 // anchor sets a source's first anchor: the packet ended when it came.
 func (t *timeline) anchor(s *stream, c *channel, p *packet) {
-	length := int64(len(p.payload))
+	length := p.length
 	s.clock.set(p.time, p.at-length, p.at, c.end, false)
 	// Nothing is known of what came before: it is not complete.
 	s.clock.highest, s.clock.end, s.clock.lost = p.sequence-2, p.time, -1
@@ -121,7 +122,7 @@ func (t *timeline) anchor(s *stream, c *channel, p *packet) {
 // missing and the arrival does not contradict that.
 func (t *timeline) reanchor(s *stream, terms *terms, p *packet) {
 	k, c := &s.clock, t.channels[terms.Channel]
-	length := int64(len(p.payload))
+	length := p.length
 	pos := p.at - length
 	goesOn := s.complete(p) && magnitude(pos-c.end) <= snapLimit
 	if goesOn {
@@ -142,7 +143,7 @@ func (s *stream) complete(p *packet) bool {
 // put places a packet at a position: in the ring, or as a patch when the position is committed.
 func (t *timeline) put(s *stream, terms *terms, p *packet, pos int64) {
 	k, c := &s.clock, t.channels[terms.Channel]
-	length := int64(len(p.payload))
+	length := p.length
 	if p.sequence > k.highest {
 		k.strange = 0
 		if s.drift.pending != 0 {
@@ -153,19 +154,19 @@ func (t *timeline) put(s *stream, terms *terms, p *packet, pos int64) {
 		}
 		k.highest, k.end, k.lost = p.sequence, p.time+length, s.source.lost()
 	}
-	payload := p.payload
+	skip := int64(0) // of the packet's length
 	if low := max(terms.floor, -preroll); pos < low {
-		cut := min(low-pos, length)
-		payload, pos = payload[cut:], pos+cut
-		if len(payload) == 0 {
+		skip = min(low-pos, length)
+		if skip == length {
 			s.stats.Clipped++
 		}
 	}
-	placed := t.store(s, c, terms.Channel, p.encoding, payload, pos)
-	if placed {
+	if t.store(s, c, terms.Channel, p, pos, skip) {
 		s.stats.Placed++
-		s.remember(placement{p.arrival, pos, int32(len(payload))})
-		k.from, k.to = min(k.from, pos), max(k.to, pos+int64(len(payload)))
+		s.stats.Codec = p.format.Codec.Name
+		from := pos + skip
+		s.remember(placement{p.arrival, from, int32(length - skip)})
+		k.from, k.to = min(k.from, from), max(k.to, pos+length)
 	}
 	t.measure(s, p)
 }
@@ -187,7 +188,7 @@ func (t *timeline) measure(s *stream, p *packet) {
 		k.prompt.add(late, clean)
 		return
 	}
-	s.drift.sample(p.at, late, int64(len(p.payload)), clean)
+	s.drift.sample(p.at, late, p.length, clean)
 }
 
 // adjust takes out drift: a sample per packet, or all in a gap. It returns by how much the packet moves.
@@ -207,32 +208,49 @@ func (t *timeline) adjust(s *stream, c *channel, p *packet, pos int64) int64 {
 	return step
 }
 
-// store writes samples to the ring and to the sink. It returns whether any were new.
-func (t *timeline) store(s *stream, c *channel, index int, e codec.Encoding, payload []byte, pos int64) bool {
-	length := int64(len(payload))
-	if length == 0 {
+// store takes a packet whose first sample is at pos, but for the first skip positions of it. What is committed it patches. It
+// returns whether anything was new.
+func (t *timeline) store(s *stream, c *channel, index int, p *packet, pos, skip int64) bool {
+	end := pos + p.length
+	from := pos + skip
+	if from == end {
 		return false
 	}
-	if pos+length > t.committed+ringSamples {
-		t.makeRoom(pos + length)
+	if end > t.committed+ringSamples {
+		t.makeRoom(end)
+	}
+	law := p.format.Codec.Law
+	if law == 0 {
+		t.linear()
+		t.raise(p.format.Codec.Rate)
 	}
 	placed, late := 0, false
-	if pos < t.committed {
-		n := min(t.committed-pos, length)
-		late = pos+n <= t.committed-LateLimit
-		placed = t.patch(s, c, index, e, payload[:n], pos)
-		payload, pos = payload[n:], pos+n
+	if from < t.committed {
+		n := min(t.committed, end)
+		late = n <= t.committed-LateLimit
+		if law != 0 {
+			placed = t.patch(s, c, index, samples{law, 1, p.payload[skip:]}, from, n)
+		} else if !late {
+			placed = t.patchDecoded(s, c, index, p, pos, from, n)
+		}
+		from = n
 	}
-	if len(payload) > 0 {
-		placed += t.write(c, e, payload, pos)
+	if from < end {
+		if law != 0 && t.density == 1 {
+			placed += t.write(c, law, p.payload[from-pos:], from)
+		} else {
+			placed += t.postpone(s, c, p, pos, from)
+		}
 	}
 	switch {
 	case placed > 0:
 		return true
 	case late:
 		s.stats.Late++
-	default:
+	case p.format.Codec.Law != 0:
 		s.stats.Duplicate++
+	default:
+		return false // a frame of silence, say
 	}
 	return false
 }
@@ -245,12 +263,7 @@ func (t *timeline) write(c *channel, e codec.Encoding, payload []byte, pos int64
 	if e == t.encoding {
 		return c.put(pos, payload, 1)
 	}
-	if t.encoding != codec.L16 {
-		for _, other := range t.channels {
-			other.linear(t.encoding)
-		}
-		t.encoding = codec.L16
-	}
+	t.linear()
 	var wide [512]byte
 	placed := 0
 	for len(payload) > 0 {
@@ -261,10 +274,21 @@ func (t *timeline) write(c *channel, e codec.Encoding, payload []byte, pos int64
 	return placed
 }
 
-// sampleBytes is the size of a sample in the rings.
-func (t *timeline) sampleBytes() int {
+// linear turns the rings to 16 bits.
+func (t *timeline) linear() {
 	if t.encoding == codec.L16 {
-		return 2
+		return
+	}
+	for _, c := range t.channels {
+		c.linear(t.encoding)
+	}
+	t.encoding = codec.L16
+}
+
+// slotBytes is the size of a position in the rings.
+func (t *timeline) slotBytes() int {
+	if t.encoding == codec.L16 {
+		return 2 * t.density
 	}
 	return 1
 }

@@ -12,14 +12,15 @@ import (
 // A Plan says what a finished recording is, and writes its samples.
 type Plan struct {
 	Encoding codec.Encoding // the law that all sound came in, else L16
-	Rate     int            // in hertz
+	Rate     int            // in hertz: the highest that sound came at, of 8000, 16000 and 48000
 	Channels int            // 0: there were no blocks
-	Offset   int64          // of the first sample from the recording's start; below 0 when the sound began before the answer
+	Offset   int64          // of the first sample from the recording's start, in samples; below 0 when the sound began before the answer
 	Samples  int64          // per channel
-	Gaps     []Gap          // by channel and start, which counts from the first sample
+	Gaps     []Gap          // in samples, by channel and start, which counts from the first sample
 
-	depth      int64 // how far a block may reach back
-	start, end int64 // of the blocks
+	density    int64 // samples for each position
+	depth      int64 // how far a block may reach back, in samples
+	start, end int64 // of the blocks, in samples
 }
 
 // DataBytes is the length of what Write writes.
@@ -27,13 +28,13 @@ func (p *Plan) DataBytes() int64 {
 	return p.Samples * int64(p.Channels*p.Encoding.BytesPerSample())
 }
 
-// Write writes the samples, interleaved, from the same blocks that the assembly was given, in the same order. Its memory does not
-// grow with the recording. Errors are those of blocks and of w.
+// Write writes the samples, interleaved, from the same blocks that the assembly was given, in the same order. Every gap of the
+// plan is silence. Its memory does not grow with the recording. Errors are those of blocks and of w.
 func (p *Plan) Write(w io.Writer, blocks iter.Seq2[Block, error]) error {
 	if p.Channels == 0 {
 		return nil
 	}
-	o := overlay{plan: p, w: w, frame: p.Channels * p.Encoding.BytesPerSample(), out: min(p.start, p.Offset), end: p.start}
+	o := overlay{plan: p, w: w, frame: p.Channels * p.Encoding.BytesPerSample(), out: min(p.start, p.Offset), end: p.start, hush: newHush(p)}
 	for b, err := range blocks {
 		if err != nil {
 			return fmt.Errorf("read block: %w", err)
@@ -42,13 +43,14 @@ func (p *Plan) Write(w io.Writer, blocks iter.Seq2[Block, error]) error {
 			return fmt.Errorf("write samples: %w", err)
 		}
 	}
+	o.settle()
 	if err := o.advance(p.Offset + p.Samples); err != nil {
 		return fmt.Errorf("write samples: %w", err)
 	}
 	return nil
 }
 
-// An overlay holds the newest samples until no block can reach back to them.
+// An overlay holds the newest samples until no block can reach back to them. Its positions count samples of the plan.
 type overlay struct {
 	plan    *Plan
 	w       io.Writer
@@ -58,35 +60,52 @@ type overlay struct {
 	buf     []byte // frames from out
 	silence []byte
 	pcm     []byte
+	lift    lift
+	hush    hush
 }
 
 // add lays a block over what is held.
 func (o *overlay) add(b *Block) error {
-	if b.Rate != o.plan.Rate || b.Channels > o.plan.Channels || b.Start < o.plan.start || b.End() > o.plan.end {
+	d := o.plan.density
+	start, end := b.Start*d, b.End()*d
+	if b.Rate > o.plan.Rate || b.Channels > o.plan.Channels || start < o.plan.start || end > o.plan.end {
 		return nil // the assembly did not count it either
 	}
-	o.end = max(o.end, b.End())
-	if err := o.advance(min(b.Start, o.end-o.plan.depth)); err != nil {
+	o.end = max(o.end, end)
+	low := min(start, o.end-o.plan.depth)
+	if o.lift.open {
+		low = min(low, o.lift.pos)
+	}
+	if err := o.advance(low); err != nil {
 		return err
 	}
-	o.reach(b.End())
-	size := o.plan.Encoding.BytesPerSample()
-	data, step := o.convert(b), b.channelsInData()
-	if step == o.plan.Channels && b.Start >= o.out {
-		copy(o.buf[int(b.Start-o.out)*o.frame:], data)
-		return nil
+	o.reach(end)
+	if b.Rate < o.plan.Rate {
+		return o.raise(b)
 	}
+	o.settle()
+	step, first := b.channelsInData(), b.Channel
+	if !b.Late {
+		first = 0
+	}
+	o.lay(start, o.convert(b), step, first)
+	return nil
+}
+
+// lay puts interleaved samples of step channels, the first of which is channel first, over what is held from start.
+func (o *overlay) lay(start int64, data []byte, step, first int) {
+	size := o.plan.Encoding.BytesPerSample()
+	if step == o.plan.Channels && start >= o.out {
+		copy(o.buf[int(start-o.out)*o.frame:], data)
+		return
+	}
+	count := int64(len(data) / (step * size))
 	for at := range step {
-		channel := at
-		if b.Late {
-			channel = b.Channel
-		}
-		for i := max(0, o.out-b.Start); i < int64(b.Samples); i++ {
-			dst := o.buf[int(b.Start+i-o.out)*o.frame+channel*size:]
+		for i := max(0, o.out-start); i < count; i++ {
+			dst := o.buf[int(start+i-o.out)*o.frame+(first+at)*size:]
 			copy(dst[:size], data[(int(i)*step+at)*size:])
 		}
 	}
-	return nil
 }
 
 // reach makes the buffer long enough for frames up to pos, silent where nothing was laid.
@@ -97,7 +116,7 @@ func (o *overlay) reach(pos int64) {
 	}
 }
 
-// convert gives the block's data in the plan's encoding, silent in its gaps.
+// convert gives the block's data in the plan's encoding.
 func (o *overlay) convert(b *Block) []byte {
 	e := o.plan.Encoding
 	if b.Encoding == e {
@@ -108,16 +127,6 @@ func (o *overlay) convert(b *Block) []byte {
 		return bytes.Repeat([]byte{e.Silence()}, b.Samples*b.channelsInData()*e.BytesPerSample())
 	}
 	o.pcm = appendLinear(o.pcm[:0], b.Encoding, b.Data)
-	if b.Late {
-		return o.pcm
-	}
-	// The A-law byte for silence is not 0 when it is decoded.
-	for _, g := range b.Gaps {
-		for i := g.Start - b.Start; i < g.Start-b.Start+g.Samples; i++ {
-			at := 2 * (int(i)*b.Channels + g.Channel)
-			o.pcm[at], o.pcm[at+1] = 0, 0
-		}
-	}
 	return o.pcm
 }
 
@@ -127,7 +136,7 @@ func (o *overlay) advance(pos int64) error {
 		n := pos - o.out
 		if held := int64(len(o.buf) / o.frame); held > 0 {
 			n = min(n, held)
-			if err := o.write(o.buf, n); err != nil {
+			if err := o.write(o.buf, n, true); err != nil {
 				return err
 			}
 			o.buf = o.buf[:copy(o.buf, o.buf[int(n)*o.frame:])]
@@ -138,7 +147,7 @@ func (o *overlay) advance(pos int64) error {
 			o.silence = bytes.Repeat([]byte{o.plan.Encoding.Silence()}, 4096*o.frame)
 		}
 		n = min(n, 4096)
-		if err := o.write(o.silence, n); err != nil {
+		if err := o.write(o.silence, n, false); err != nil {
 			return err
 		}
 		o.out += n
@@ -146,12 +155,54 @@ func (o *overlay) advance(pos int64) error {
 	return nil
 }
 
-// write writes those of n frames from out that are within the plan.
-func (o *overlay) write(b []byte, n int64) error {
+// write writes those of n frames from out that are within the plan; some of them may be sound.
+func (o *overlay) write(b []byte, n int64, sound bool) error {
 	from, to := max(o.out, o.plan.Offset), min(o.out+n, o.plan.Offset+o.plan.Samples)
 	if from >= to {
 		return nil
 	}
-	_, err := o.w.Write(b[int(from-o.out)*o.frame : int(to-o.out)*o.frame])
+	part := b[int(from-o.out)*o.frame : int(to-o.out)*o.frame]
+	if sound {
+		o.hush.apply(part, from-o.plan.Offset)
+	}
+	_, err := o.w.Write(part)
 	return err
+}
+
+// A hush makes the gaps of a plan silent, so that the list is true whatever the blocks hold.
+type hush struct {
+	size, frame int
+	fill        byte
+	channels    [][]Gap // those that are still to come
+}
+
+func newHush(p *Plan) hush {
+	h := hush{size: p.Encoding.BytesPerSample(), fill: p.Encoding.Silence(), channels: make([][]Gap, p.Channels)}
+	h.frame = p.Channels * h.size
+	for _, g := range p.Gaps {
+		h.channels[g.Channel] = append(h.channels[g.Channel], g)
+	}
+	return h
+}
+
+// apply silences the gaps in frames that begin at a sample of the plan. It is called in ascending order.
+func (h *hush) apply(frames []byte, start int64) {
+	end := start + int64(len(frames)/h.frame)
+	for c, gaps := range h.channels {
+		for len(gaps) > 0 && gaps[0].Start < end {
+			g := gaps[0] // one that ended before start was written as silence
+			from, to := max(g.Start, start), min(g.Start+g.Samples, end)
+			for at, n := int(from-start)*h.frame+c*h.size, to-from; n > 0; at, n = at+h.frame, n-1 {
+				frames[at] = h.fill
+				if h.size == 2 {
+					frames[at+1] = h.fill
+				}
+			}
+			if g.Start+g.Samples > end {
+				break
+			}
+			gaps = gaps[1:]
+		}
+		h.channels[c] = gaps
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,6 +41,9 @@ type Config struct {
 	DrainInterval time.Duration
 	// Receivers is the number of goroutines that drain. 0: GOMAXPROCS.
 	Receivers int
+	// MaxRate limits the sample rate of recordings, in hertz; what comes at a higher one is brought down to it. 8000, 16000 or 48000;
+	// 0: 48000.
+	MaxRate int
 	// Log takes what an operator should know and no counter says. Nil: nothing.
 	Log *zap.Logger
 }
@@ -48,6 +52,7 @@ type Config struct {
 // times a second for what has come, instead of being woken for each packet.
 type Receiver struct {
 	interval time.Duration
+	maxRate  int
 	ports    *portRange
 	clock    steadyClock
 	workers  []*worker
@@ -77,6 +82,12 @@ func NewReceiver(cfg Config) (*Receiver, error) {
 	if cfg.Receivers == 0 {
 		cfg.Receivers = runtime.GOMAXPROCS(0)
 	}
+	if cfg.MaxRate == 0 {
+		cfg.MaxRate = MaxRate
+	}
+	if cfg.MaxRate%Rate != 0 || !slices.Contains(densities[:], cfg.MaxRate/Rate) {
+		return nil, fmt.Errorf("sample rate of %d Hz at most: want 8000, 16000 or 48000", cfg.MaxRate)
+	}
 	if cfg.Log == nil {
 		cfg.Log = zap.NewNop()
 	}
@@ -86,6 +97,7 @@ func NewReceiver(cfg Config) (*Receiver, error) {
 	}
 	r := &Receiver{
 		interval: cfg.DrainInterval,
+		maxRate:  cfg.MaxRate,
 		ports:    ports,
 		clock:    newSteadyClock(),
 		name:     newCanonicalName(),

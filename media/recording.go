@@ -63,6 +63,7 @@ func newRecording(r *Receiver, o Open, pairs []pair) *Recording {
 		drained:  now,
 		nextPoll: now + rand.Int64N(reportPoll),
 	}
+	rec.timeline.most = r.maxRate / Rate
 	rec.addLegs(pairs, now)
 	return rec
 }

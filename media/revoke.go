@@ -22,6 +22,7 @@ func (s *stream) remember(p placement) {
 // revoke takes back what arrived at or after an instant and is not committed.
 func (t *timeline) revoke(s *stream, c *channel, at int64) {
 	found := false
+	s.decoder.revoke(at)
 	for i := range min(s.placed, maxRecent) {
 		p := &s.recent[i]
 		from, to := max(p.pos, t.committed), p.pos+int64(p.samples)

@@ -24,7 +24,7 @@ type run struct{ start, end int64 }
 
 // A channel holds the samples of one channel that are not committed yet, in a ring by position. It knows which are there.
 type channel struct {
-	data    []byte // ringSamples, in the timeline's encoding; nil until something is placed
+	data    []byte // of ringSamples positions, in the timeline's encoding; nil until something is placed
 	present []uint64
 	first   int64 // first position placed; never: none was
 	end     int64 // after the last position placed
@@ -43,10 +43,10 @@ func slot(pos int64) int {
 	return int(uint64(pos+ringSamples) % ringSamples)
 }
 
-// grow makes the ring when the first packet comes, so that a channel without media costs nothing.
-func (c *channel) grow(bytesPerSample int) {
+// grow makes the ring when the first packet comes, so that a channel without media costs nothing. Size is the bytes of a position.
+func (c *channel) grow(size int) {
 	if c.data == nil {
-		c.data = make([]byte, ringSamples*bytesPerSample)
+		c.data = make([]byte, ringSamples*size)
 		c.present = make([]uint64, ringWords)
 	}
 }
@@ -127,6 +127,46 @@ func (c *channel) put(pos int64, payload []byte, size int) int {
 		c.end = pos + int64(n)
 	}
 	return placed
+}
+
+// claim takes the free positions from start to end, silent, for what will be decoded. It returns how many there were.
+func (c *channel) claim(start, end int64, size int) int {
+	if start >= end {
+		return 0
+	}
+	c.grow(size)
+	claimed := 0
+	for pos := c.next(start, end, false); pos < end; {
+		stop := c.next(pos, end, true)
+		c.silence(pos, stop, size, 0)
+		c.mark(pos, int(stop-pos), true)
+		claimed += int(stop - pos)
+		pos = c.next(stop, end, false)
+	}
+	if claimed > 0 {
+		c.first, c.end = min(c.first, start), max(c.end, end)
+	}
+	return claimed
+}
+
+// unclaim frees positions that turned out to hold nothing.
+func (c *channel) unclaim(start, end int64) {
+	if start < end && c.data != nil {
+		c.mark(start, int(end-start), false)
+	}
+}
+
+// silence fills positions.
+func (c *channel) silence(start, end int64, size int, fill byte) {
+	b := int64(slot(start)) * int64(size)
+	for n := (end - start) * int64(size); n > 0; {
+		k := min(n, int64(len(c.data))-b)
+		part := c.data[b : b+k]
+		for i := range part {
+			part[i] = fill
+		}
+		n, b = n-k, 0
+	}
 }
 
 func (c *channel) fill(pos int64, payload []byte, size int) {

@@ -79,7 +79,7 @@ func pcmu(channel int) media.Stream {
 	return media.Stream{
 		Channel: channel,
 		Addrs:   []netip.Addr{loopback},
-		Formats: []media.Format{{PayloadType: 0, Encoding: codec.PCMU, ClockRate: 8000}},
+		Formats: []media.Format{{Codec: codec.Codec{Name: "PCMU", ClockRate: 8000, Rate: 8000, Law: codec.PCMU}}},
 		Active:  true,
 	}
 }

@@ -62,6 +62,12 @@ func (s *source) count(sequence uint16) (extended int64, duplicate bool) {
 	return extended, duplicate
 }
 
+// has says whether a packet came, as far as the window remembers.
+func (s *source) has(sequence int64) bool {
+	d := s.highest - sequence
+	return d < 0 || d >= 64 || sequence < s.base || s.window>>d&1 != 0
+}
+
 // restart begins the sequence anew at a packet that was taken for an old one.
 func (s *source) restart(sequence int64) {
 	s.base, s.highest, s.window, s.unique = sequence, sequence, 1, 1

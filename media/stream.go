@@ -3,8 +3,6 @@ package media
 import (
 	"net/netip"
 	"time"
-
-	"github.com/greffier/greffier/media/codec"
 )
 
 const (
@@ -30,6 +28,8 @@ type stream struct {
 	recent [maxRecent]placement // the newest, in a ring
 	placed int                  // packets that were in it
 
+	decoder decoding // of what is not G.711 in a ring of its law
+
 	lostBefore int64 // by the sources before this one
 	drops      uint32
 	stats      StreamStats
@@ -40,8 +40,10 @@ type packet struct {
 	arrival  int64 // nanoseconds
 	at       int64 // arrival as a position
 	sequence int64 // extended
-	time     int64 // timestamp, unwrapped
-	encoding codec.Encoding
+	stamp    int64 // timestamp, unwrapped
+	time     int64 // the same in positions
+	length   int64 // in positions
+	format   *Format
 	payload  []byte
 }
 
@@ -63,20 +65,24 @@ func (t *timeline) packet(index int, arrival int64, src netip.Addr, data []byte)
 		return
 	}
 	h, payload, ok := parseRTP(data)
-	if !ok || len(payload) > maxPacket {
+	if !ok {
 		s.stats.Malformed++
 		return
 	}
-	encoding := terms.find(h.payloadType)
-	if s.live && h.ssrc == s.source.ssrc && s.source.continues(h.sequence) {
-		t.receive(s, terms, arrival, h, encoding, payload)
+	format := terms.find(h.payloadType)
+	if format != nil && format.Codec.Law != 0 && len(payload) > maxPacket {
+		s.stats.Malformed++
 		return
 	}
-	t.other(s, terms, arrival, h, encoding, payload)
+	if s.live && h.ssrc == s.source.ssrc && s.source.continues(h.sequence) {
+		t.receive(s, terms, arrival, h, format, payload)
+		return
+	}
+	t.other(s, terms, arrival, h, format, payload)
 }
 
 // receive takes a packet of the stream's source.
-func (t *timeline) receive(s *stream, terms *terms, arrival int64, h rtpHeader, encoding codec.Encoding, payload []byte) {
+func (t *timeline) receive(s *stream, terms *terms, arrival int64, h rtpHeader, format *Format, payload []byte) {
 	if s.held.other {
 		s.stats.Refused += uint64(len(s.held.packets))
 		s.held.clear()
@@ -95,19 +101,46 @@ func (t *timeline) receive(s *stream, terms *terms, arrival int64, h rtpHeader, 
 	if s.source.base < base {
 		s.clock.prompt.cleanest = 0 // the first packet had overtaken this one
 	}
-	if encoding == 0 {
+	if format == nil {
 		s.stats.UnknownPayload++
 		return
 	}
-	p := packet{arrival: arrival, at: t.position(arrival), sequence: sequence, encoding: encoding, payload: payload}
-	p.time = s.clock.unwrap(h.timestamp, sequence >= highest)
+	p := packet{arrival: arrival, at: t.position(arrival), sequence: sequence, format: format, payload: payload}
+	if s.clock.rate != int64(format.Codec.ClockRate) {
+		t.release(s)
+		s.clock.tick(format.Codec.ClockRate)
+		s.source.timed = false
+	}
+	p.stamp = s.clock.unwrap(h.timestamp, sequence >= highest)
+	p.time = s.clock.positions(p.stamp)
 	s.source.time(p.at, p.time)
 	if !terms.allowed {
 		s.stats.Discarded++
 		return
 	}
-	if len(payload) > 0 {
-		t.place(s, terms, &p)
+	if format.Codec.Name == redundancy {
+		t.redundant(s, terms, &p)
+		return
+	}
+	t.measured(s, terms, &p)
+}
+
+// measured finds a packet's length and places it.
+func (t *timeline) measured(s *stream, terms *terms, p *packet) {
+	if p.format.Codec.Law != 0 {
+		p.length = int64(len(p.payload))
+	} else if n, err := s.decoder.samples(p.format, p.payload); err == nil {
+		p.length = s.clock.positions(p.stamp+n*int64(p.format.Codec.ClockRate)/int64(p.format.Codec.Rate)) - p.time
+	} else {
+		s.stats.Undecodable++
+		return
+	}
+	if p.length > maxPacket {
+		s.stats.Malformed++
+		return
+	}
+	if p.length > 0 {
+		t.place(s, terms, p)
 	}
 }
 
@@ -121,9 +154,9 @@ func (s *stream) count(arrival int64, payload int) {
 }
 
 // other takes a packet that is not of the stream's source: the first one's, a new source's, or a stranger's.
-func (t *timeline) other(s *stream, terms *terms, arrival int64, h rtpHeader, encoding codec.Encoding, payload []byte) {
+func (t *timeline) other(s *stream, terms *terms, arrival int64, h rtpHeader, format *Format, payload []byte) {
 	switch {
-	case encoding == 0:
+	case format == nil:
 		// Digits and comfort noise may have their own SSRC. They do not take the stream.
 		s.stats.UnknownPayload++
 		return
@@ -133,7 +166,7 @@ func (t *timeline) other(s *stream, terms *terms, arrival int64, h rtpHeader, en
 	case !s.live || arrival-s.source.arrival > int64(takeover):
 		t.release(s)
 		t.take(s, arrival, h)
-		t.receive(s, terms, arrival, h, encoding, payload)
+		t.receive(s, terms, arrival, h, format, payload)
 		return
 	}
 	if !s.held.other {
@@ -143,7 +176,7 @@ func (t *timeline) other(s *stream, terms *terms, arrival int64, h rtpHeader, en
 		s.stats.Refused += uint64(len(s.held.packets))
 		s.held.clear()
 	}
-	if !s.held.hold(packet{arrival: arrival, encoding: encoding, payload: payload}, h, true) {
+	if !s.held.hold(packet{arrival: arrival, format: format, payload: payload}, h, true) {
 		s.stats.Refused++
 		return
 	}
@@ -163,7 +196,7 @@ func (t *timeline) replaySource(s *stream) {
 	for i := range held.packets {
 		p := &held.packets[i]
 		if terms := t.terms(s, p.arrival); terms != nil {
-			t.receive(s, terms, p.arrival, p.header, p.encoding, held.payload(i))
+			t.receive(s, terms, p.arrival, p.header, p.format, held.payload(i))
 		}
 	}
 	if s.held.buf == nil {
@@ -194,6 +227,7 @@ func (t *timeline) take(s *stream, arrival int64, h rtpHeader) {
 	}
 	s.source = newSource(h, arrival)
 	s.clock.forget()
+	s.decoder.generation++
 	s.live = true
 }
 
@@ -227,7 +261,9 @@ func (t *timeline) receiverReport(index int, now int64) (receptionReport, bool) 
 	if index < 0 || index >= len(t.streams) || !t.streams[index].live {
 		return receptionReport{}, false
 	}
-	return t.streams[index].source.report(now)
+	r, ok := t.streams[index].source.report(now)
+	r.Jitter = uint32(int64(r.Jitter) * t.streams[index].clock.rate / Rate) // RFC 3550 section 6.4.1: in timestamp units
+	return r, ok
 }
 
 // senderReport takes a sender report for the fields LSR and DLSR of our reports (RFC 3550 section 6.4.1).

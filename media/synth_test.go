@@ -215,6 +215,7 @@ type call struct {
 	events   []event
 	drains   func(n int) float64 // the instants of draining; nil: every 200 ms
 	sinkFail func(n int) error
+	most     int // limit of the sample rate; 0: none
 }
 
 type event struct {
@@ -227,9 +228,20 @@ func twoStreams() []Stream {
 }
 
 func stream1(channel int) Stream {
-	return Stream{Channel: channel, Addrs: []netip.Addr{sourceAddr}, Active: true, Formats: []Format{
-		{PayloadType: 0, Encoding: codec.PCMU, ClockRate: Rate}, {PayloadType: 8, Encoding: codec.PCMA, ClockRate: Rate},
-	}}
+	return Stream{Channel: channel, Addrs: []netip.Addr{sourceAddr}, Active: true, Formats: []Format{known(0, "PCMU", 8000), known(8, "PCMA", 8000)}}
+}
+
+// known is a format that every build decodes.
+func known(payloadType uint8, name string, clockRate int) Format {
+	channels := 1
+	if name == "opus" {
+		channels = 2 // always (RFC 7587 section 7)
+	}
+	c, ok := codec.Lookup(codec.Format{Name: name, ClockRate: clockRate, Channels: channels})
+	if !ok {
+		panic(name)
+	}
+	return Format{PayloadType: payloadType, Codec: c}
 }
 
 func clockTime(at float64) int64 { return startTime + int64(at*1e9) }
@@ -247,6 +259,9 @@ func (c call) run(t *testing.T) result {
 	t.Helper()
 	sink := &memory{fail: c.sinkFail}
 	line := newTimeline(startTime, 2, c.streams, sink)
+	if c.most != 0 {
+		line.most = c.most / Rate
+	}
 	next := make([]int, len(c.packets))
 	for i := range c.packets {
 		slices.SortStableFunc(c.packets[i], func(a, b sent) int { return cmp.Compare(a.at, b.at) })
@@ -307,8 +322,8 @@ func (m *memory) finish(t *testing.T) (Plan, [][]int16) {
 }
 
 // power is the Goertzel power of a frequency in a window, 1 for a tone of amplitude 8000.
-func power(x []int16, frequency float64) float64 {
-	k := 2 * math.Cos(2*math.Pi*frequency/Rate)
+func power(x []int16, frequency, rate float64) float64 {
+	k := 2 * math.Cos(2*math.Pi*frequency/rate)
 	var a, b float64
 	for _, v := range x {
 		a, b = float64(v)+k*a-b, a
@@ -318,10 +333,10 @@ func power(x []int16, frequency float64) float64 {
 }
 
 // onset finds where a tone begins in x from a sample on, within limit samples; -1 when it does not.
-func onset(x []int16, frequency float64, from, limit int) int {
-	const window = 80
-	for i := max(from, 0); i < from+limit && i+window <= len(x); i += 4 {
-		if power(x[i:i+window], frequency) > 0.25 {
+func onset(x []int16, frequency float64, rate, from, limit int) int {
+	window := rate / 100
+	for i := max(from, 0); i < from+limit && i+window <= len(x); i += window / 20 {
+		if power(x[i:i+window], frequency, float64(rate)) > 0.25 {
 			return i + window/2
 		}
 	}

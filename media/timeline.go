@@ -6,7 +6,7 @@ import (
 	"github.com/greffier/greffier/media/codec"
 )
 
-// Lengths of the timeline, in samples at Rate unless they say otherwise.
+// Lengths of the timeline, in positions unless they say otherwise.
 const (
 	ms = Rate / 1000
 
@@ -34,7 +34,7 @@ const (
 // A timeline places the packets of one recording's streams and commits them to a sink. It is pure: every time is an argument,
 // in nanoseconds on one clock. One goroutine at a time uses it.
 //
-// A position counts samples since the recording's start. A packet belongs where its RTP timestamp says, relative to its stream's
+// A position is an eighth of a millisecond since the recording's start. A packet belongs where its RTP timestamp says, relative to its stream's
 // anchor; the anchor is set so that the promptest packet ends with its arrival (a packet is sent when its audio is complete).
 type timeline struct {
 	start     int64 // of position 0, in nanoseconds
@@ -43,10 +43,13 @@ type timeline struct {
 	streams   []*stream
 	epochs    []epoch        // ascending; the last one is in force
 	encoding  codec.Encoding // of the rings; 0: nothing is placed yet
+	density   int            // samples for each position of the rings: 1 until sound of a higher rate comes
+	most      int            // the highest density
 	committed int64          // positions before it are given to the sink
 
 	block   Block // scratch, given to the sink
 	scratch []byte
+	work    workspace
 
 	sinkErrors uint64
 	sinkError  error
@@ -70,14 +73,14 @@ type terms struct {
 	resumed int   // how many times the stream was allowed again
 }
 
-// find gives the encoding of a payload type that is placed; 0 for others.
-func (t *terms) find(payloadType uint8) codec.Encoding {
+// find gives the format of a payload type that is placed; nil for others.
+func (t *terms) find(payloadType uint8) *Format {
 	for i := range t.Formats {
-		if f := &t.Formats[i]; f.PayloadType == payloadType && f.ClockRate == Rate && f.Encoding.BytesPerSample() == 1 {
-			return f.Encoding
+		if f := &t.Formats[i]; f.PayloadType == payloadType && f.Codec.ClockRate > 0 {
+			return f
 		}
 	}
-	return 0
+	return nil
 }
 
 func (t *terms) accepts(src netip.Addr) bool {
@@ -94,7 +97,7 @@ func (t *terms) accepts(src netip.Addr) bool {
 
 // newTimeline begins a recording at start. There is at least one channel; streams beyond MaxChannels are ignored.
 func newTimeline(start int64, channels int, streams []Stream, sink Sink) *timeline {
-	t := &timeline{start: start, sink: sink, committed: -preroll}
+	t := &timeline{start: start, sink: sink, committed: -preroll, density: 1, most: MaxRate / Rate}
 	t.widen(max(channels, 1))
 	t.enter(epoch{at: start - maxElapsed/2, pos: -preroll}, streams)
 	return t

@@ -32,7 +32,8 @@ const tolerance = 0.020
 // check measures the bursts of every channel, and compares gaps and length.
 func (r result) check(t *testing.T, frequencies []float64, end float64, want expectation) {
 	t.Helper()
-	offset := float64(r.plan.Offset) / Rate
+	rate := float64(r.plan.Rate)
+	offset := float64(r.plan.Offset) / rate
 	at := make([]map[int]float64, len(frequencies))
 	for c, f := range frequencies {
 		at[c] = map[int]float64{}
@@ -45,13 +46,13 @@ func (r result) check(t *testing.T, frequencies []float64, end float64, want exp
 			if c >= len(r.samples) || want.hidden(c, truth) {
 				continue
 			}
-			from := int((truth-offset)*Rate) - 1600
-			found := onset(r.samples[c], f, from, 3200)
+			from := int((truth - offset - 0.2) * rate)
+			found := onset(r.samples[c], f, r.plan.Rate, from, r.plan.Rate*2/5)
 			if found < 0 {
 				t.Errorf("channel %d: no burst at %.3f s", c, truth)
 				continue
 			}
-			error := float64(found)/Rate + offset - truth
+			error := float64(found)/rate + offset - truth
 			worst = max(worst, math.Abs(error))
 			at[c][k] = error
 			if math.Abs(error) > tolerance {
@@ -75,8 +76,8 @@ func (r result) check(t *testing.T, frequencies []float64, end float64, want exp
 		}
 	}
 	r.checkGaps(t, want)
-	if want.length > 0 && math.Abs(float64(r.plan.Samples)/Rate-want.length) > tolerance {
-		t.Errorf("the recording is %.3f s long, want %.3f", float64(r.plan.Samples)/Rate, want.length)
+	if want.length > 0 && math.Abs(float64(r.plan.Samples)/rate-want.length) > tolerance {
+		t.Errorf("the recording is %.3f s long, want %.3f", float64(r.plan.Samples)/rate, want.length)
 	}
 }
 
@@ -103,14 +104,15 @@ func (r result) checkGaps(t *testing.T, want expectation) {
 		return
 	}
 	// What one side began or ended a packet before the other is no matter.
+	rate := float64(r.plan.Rate)
 	edge := func(g Gap) bool {
-		return g.Samples < 480 && (g.Start == 0 || g.Start+g.Samples == r.plan.Samples)
+		return g.Samples < int64(r.plan.Rate)*60/1000 && (g.Start == 0 || g.Start+g.Samples == r.plan.Samples)
 	}
 	r.plan.Gaps = slices.DeleteFunc(r.plan.Gaps, edge)
 	var got []string
 	for _, g := range r.plan.Gaps {
-		from := float64(g.Start+r.plan.Offset) / Rate
-		got = append(got, fmt.Sprintf("channel %d, %.4f to %.4f s, %s", g.Channel, from, from+float64(g.Samples)/Rate, g.Cause))
+		from := float64(g.Start+r.plan.Offset) / rate
+		got = append(got, fmt.Sprintf("channel %d, %.4f to %.4f s, %s", g.Channel, from, from+float64(g.Samples)/rate, g.Cause))
 	}
 	ok := len(got) == len(want.gaps)
 	for i := range want.gaps {
@@ -118,8 +120,8 @@ func (r result) checkGaps(t *testing.T, want expectation) {
 			break
 		}
 		w, g := want.gaps[i], r.plan.Gaps[i]
-		from := float64(g.Start+r.plan.Offset) / Rate
-		to := from + float64(g.Samples)/Rate
+		from := float64(g.Start+r.plan.Offset) / rate
+		to := from + float64(g.Samples)/rate
 		ok = w.channel == g.Channel && w.cause == g.Cause && math.Abs(from-w.from) < 0.001 && math.Abs(to-w.to) < 0.001
 	}
 	if !ok {

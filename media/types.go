@@ -7,9 +7,12 @@ import (
 	"github.com/greffier/greffier/media/codec"
 )
 
-// Rate is the sample rate of every recording, in hertz. All formats that this
-// build places run at 8 kHz (G.711, RFC 3551 section 4.5.14).
+// Rate is the rate at which positions count, in hertz: that of G.711. A recording whose sound comes at a higher rate has a whole
+// number of samples for each position.
 const Rate = 8000
+
+// MaxRate is the highest sample rate of a recording, in hertz: that of Opus (RFC 7587 section 4.1).
+const MaxRate = 48000
 
 // MaxChannels is the most channels that one recording may have. It bounds the
 // memory of a recording and the size of a block.
@@ -18,8 +21,7 @@ const MaxChannels = 32
 // A Format is an RTP payload type whose packets are placed on the timeline.
 type Format struct {
 	PayloadType uint8
-	Encoding    codec.Encoding
-	ClockRate   int // of the RTP timestamps, in hertz; only Rate is placed
+	Codec       codec.Codec
 }
 
 // A Stream says what is received for one m-line.
@@ -76,11 +78,11 @@ type Gap struct {
 // A Block is a run of the recording's timeline: interleaved samples, and what
 // is missing in them.
 type Block struct {
-	Start    int64          // position of the first sample, from the recording's start, in samples at Rate; the first block's is negative
-	Samples  int            // per channel
-	Rate     int            // in hertz
+	Start    int64          // position of the first sample, from the recording's start; the first block's is negative
+	Samples  int            // positions, each with Rate/8000 samples per channel
+	Rate     int            // of Data, in hertz: 8000 times a whole number, up to MaxRate
 	Channels int            // of the recording at this point; it only ever grows
-	Encoding codec.Encoding // PCMU or PCMA when all that was placed came in that law; else L16
+	Encoding codec.Encoding // PCMU or PCMA, at 8000 Hz, when all that was placed came in that law; else L16
 	Data     []byte         // interleaved; silence where nothing was placed
 	Gaps     []Gap          // inside this block, sorted by channel and start
 	Late     bool           // a patch of one channel over positions that were given before
@@ -120,14 +122,22 @@ type StreamStats struct {
 	FirstArrival   time.Time     `json:"first_arrival,omitzero"` // of the first accepted packet; zero: none came
 	LastArrival    time.Time     `json:"last_arrival,omitzero"`
 	DriftPPM       float64       `json:"drift_ppm"` // of the sender's clock against ours, positive when it runs fast; an estimate
-	Inserted       int64         `json:"inserted"`  // samples repeated to correct drift
-	Removed        int64         `json:"removed"`   // samples dropped to correct drift
+	Inserted       int64         `json:"inserted"`  // positions repeated to correct drift
+	Removed        int64         `json:"removed"`   // positions dropped to correct drift
+
+	Codec       string `json:"codec,omitempty"`       // of the newest packet that was placed
+	Loud        bool   `json:"loud,omitempty"`        // some sample stood above LoudLevel
+	Recovered   uint64 `json:"recovered,omitempty"`   // lost packets whose sound came with later ones: RFC 2198, or in-band FEC
+	Undecodable uint64 `json:"undecodable,omitempty"` // packets that the decoder refused; they are silence
 }
+
+// LoudLevel is the sample value above which a stream is not silent: -60 dB of full scale.
+const LoudLevel = 33
 
 // A Summary is what a recording amounts to, when it is closed.
 type Summary struct {
-	Samples    int64 // length from the recording's start, in samples at Rate
-	Rate       int
+	Samples    int64 // length from the recording's start, in positions
+	Rate       int   // of the sound, in hertz
 	Channels   int
 	Streams    []StreamStats
 	SinkErrors uint64 // times at which the sink refused a block

@@ -14,10 +14,10 @@ import (
 const discardPort = 9
 
 // Encodings that we accept beside audio, since a relay may refuse an answer that leaves one of its payload types out.
-// Their packets carry no sound that is placed: they are counted and dropped.
 const (
-	telephoneEvent = siprec.TelephoneEvent // RFC 4733
-	comfortNoise   = "CN"                  // RFC 3389
+	telephoneEvent = siprec.TelephoneEvent // RFC 4733; its packets carry no sound: they are counted and dropped
+	comfortNoise   = "CN"                  // RFC 3389; the same
+	redundancy     = "RED"                 // RFC 2198; it carries packets of the other formats
 )
 
 // usable says what of an m-line we can record: the formats to answer, and those that are decoded. No decodable format
@@ -26,16 +26,24 @@ func usable(m siprec.Media) (answer []siprec.Format, decode []media.Format) {
 	if m.Type != "audio" || m.Port == 0 {
 		return nil, nil
 	}
+	sound := false
 	for _, f := range m.Formats {
-		c, ok := codec.Lookup(codec.Format{Name: f.Encoding, ClockRate: f.ClockRate, Channels: f.Channels})
-		if ok && c.Law != 0 {
+		switch f.Encoding {
+		case telephoneEvent, comfortNoise:
 			answer = append(answer, f)
-			decode = append(decode, media.Format{PayloadType: f.PayloadType, Encoding: c.Law, ClockRate: f.ClockRate})
-		} else if f.Encoding == telephoneEvent || f.Encoding == comfortNoise {
+			continue
+		case redundancy:
 			answer = append(answer, f)
+			decode = append(decode, media.Redundancy(f.PayloadType, f.ClockRate))
+			continue
+		}
+		if c, ok := codec.Lookup(codec.Format{Name: f.Encoding, ClockRate: f.ClockRate, Channels: f.Channels, Params: f.Params}); ok {
+			sound = true
+			answer = append(answer, f)
+			decode = append(decode, media.Format{PayloadType: f.PayloadType, Codec: c})
 		}
 	}
-	if len(decode) == 0 {
+	if !sound {
 		return nil, nil
 	}
 	return answer, decode

@@ -14,6 +14,7 @@ import (
 	"github.com/alecthomas/kong"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/greffier/greffier/media"
 	"github.com/greffier/greffier/siprec/srs"
 )
 
@@ -168,6 +169,9 @@ func (c Config) check() error {
 	}
 	if c.Media.Silence <= 0 {
 		problems = append(problems, errors.New("media.silence: must be longer than nothing"))
+	}
+	if r := c.Media.MaxRate; r != 8000 && r != 16000 && r != media.MaxRate {
+		problems = append(problems, fmt.Errorf("media.max_rate: %d; write 8000, 16000 or %d", r, media.MaxRate))
 	}
 	if c.SIP.MaxSessions < 1 {
 		problems = append(problems, errors.New("sip.max_sessions: must be at least 1"))

@@ -108,7 +108,10 @@ func (m *Main) open(ctx context.Context) (err error) {
 			return fmt.Errorf("read media.address: %w", err)
 		}
 	}
-	if m.receiver, err = media.NewReceiver(media.Config{Addr: m.bindAddr(mediaAddr), PortMin: low, PortMax: high, Log: m.log.Named("media")}); err != nil {
+	m.receiver, err = media.NewReceiver(media.Config{
+		Addr: m.bindAddr(mediaAddr), PortMin: low, PortMax: high, MaxRate: c.Media.MaxRate, Log: m.log.Named("media"),
+	})
+	if err != nil {
 		return err
 	}
 	if err := m.probePorts(); err != nil {
