@@ -61,9 +61,15 @@ func (b *Block) End() int64 {
 	return b.Start + int64(b.Samples)
 }
 
-// Marshal appends the block's stored form to dst. It allocates nothing when dst is large enough. What does not fit the form is
-// cut: more than 65,535 gaps (a block of ours has at most one per two samples), and causes of more than 255 bytes.
+// Marshal appends the block's stored form to dst. It allocates nothing when dst is large enough.
 func (b *Block) Marshal(dst []byte) []byte {
+	return append(b.MarshalHead(dst), b.Data...)
+}
+
+// MarshalHead appends the part of the stored form that Data follows, for who need not have both in one place. What does not
+// fit the form is cut: more than 65,535 gaps (a block of ours has at most one per two samples), and causes of more than 255
+// bytes.
+func (b *Block) MarshalHead(dst []byte) []byte {
 	var flags, channel byte
 	if b.Late {
 		flags, channel = flagLate, byte(b.Channel)
@@ -81,7 +87,7 @@ func (b *Block) Marshal(dst []byte) []byte {
 		dst = binary.LittleEndian.AppendUint32(dst, uint32(gaps[i].Samples))
 		dst = append(dst, cause...)
 	}
-	return append(dst, b.Data...)
+	return dst
 }
 
 // UnmarshalBlock reads what Marshal wrote. Data is a part of p. It trusts nothing: every length, channel and position is

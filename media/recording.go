@@ -222,6 +222,8 @@ func (rec *Recording) do(command func(b *batch)) error {
 	defer rec.receiver.batches.Put(b)
 	func() {
 		defer rec.contain()
+		rec.lend(b)
+		defer rec.takeBack(b)
 		command(b)
 	}()
 	return rec.failed
@@ -246,8 +248,18 @@ func (rec *Recording) drain(b *batch) {
 		return
 	}
 	defer rec.contain()
+	rec.lend(b)
+	defer rec.takeBack(b)
 	rec.collect(b)
 	rec.timeline.cut(rec.drained)
+}
+
+// lend gives the timeline memory to make blocks in: one of its own would be in use for microseconds in a second. mu is
+// held.
+func (rec *Recording) lend(b *batch) { rec.timeline.scratch = b.scratch }
+
+func (rec *Recording) takeBack(b *batch) {
+	b.scratch, rec.timeline.scratch, rec.timeline.block.Data = rec.timeline.scratch, nil, nil
 }
 
 // collect gives the timeline everything that has arrived until now; mu is held.

@@ -46,7 +46,8 @@ type batch struct {
 	names    [batchSize]unix.RawSockaddrInet6 // large enough for IPv4 too
 	controls [batchSize][controlSize / 8]uint64
 	data     [batchSize][datagramSize]byte
-	used     int // entries that the last receive wrote to
+	used     int    // entries that the last receive wrote to
+	scratch  []byte // lent to the timeline that is drained
 }
 
 func newBatch() *batch {

@@ -32,6 +32,7 @@ const (
 type batch struct {
 	entries [batchSize]datagram
 	data    [batchSize][datagramSize + 1]byte // one more, to see what is too long
+	scratch []byte                            // lent to the timeline that is drained
 }
 
 func newBatch() *batch { return new(batch) }

@@ -85,14 +85,14 @@ func (e journalEntry) append(w *spool.Writer) error {
 
 // A spoolSink hands the timeline's blocks to the spool. The receiver calls it from one goroutine.
 type spoolSink struct {
-	w   *spool.Writer
-	buf []byte
+	w    *spool.Writer
+	head []byte
 }
 
 // Append implements media.Sink.
 func (s *spoolSink) Append(b *media.Block) error {
-	s.buf = b.Marshal(s.buf[:0])
-	return taken(s.w.Append(kindBlock, s.buf))
+	s.head = b.MarshalHead(s.head[:0])
+	return taken(s.w.Append(kindBlock, s.head, b.Data))
 }
 
 // A history is what a recording's spool file says.

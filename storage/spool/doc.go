@@ -46,6 +46,14 @@
 //	16   L  ciphertext
 //	+L  16  tag: AES-256-GCM, nonce 4 zero bytes and the counter, additional data bytes 0 to 15
 //
+// # Syncing
+//
+// Every SyncInterval what was appended since is synced: by syncfs(2), one call for the whole file system, when many
+// recordings have grown and the kernel tells of that file system's write errors (Linux 5.8; ext4, XFS, Btrfs, F2FS);
+// else by fdatasync(2) of each file. An error of the first kind is not one recording's: each that was not on the disk
+// by then is told so. While syncfs takes long, because others write much there, files are synced one by one. A Sync
+// of one writer is fdatasync at all times.
+//
 // # Why a nonce never meets two plaintexts
 //
 // Within an epoch the counter only grows. Whatever could make it stand still ends the epoch: Reopen, which may have

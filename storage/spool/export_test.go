@@ -26,6 +26,21 @@ func (o Options) WithFaults(wrap func(File) File) Options {
 	return o
 }
 
+// WithWholeSync returns options with which whole syncs the file system.
+func (o Options) WithWholeSync(whole func() error) Options {
+	o.whole = whole
+	return o
+}
+
+// Limits of syncing the file system in place of the files.
+const (
+	WholeLeast = wholeLeast
+	WholeRest  = wholeRest
+)
+
+// WholeSyncs tells whether the system can sync the file system of the spool.
+func (s *Spool) WholeSyncs() bool { return s.whole != nil }
+
 // BytesReader reads a record file that lies in memory.
 func BytesReader(id string, key [32]byte, b []byte) *Reader {
 	return &Reader{id: id, key: key, src: bytes.NewReader(b), size: int64(len(b))}

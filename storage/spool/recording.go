@@ -119,15 +119,15 @@ func (s *Spool) fill(w *Writer, folder string) error {
 
 // begin writes an epoch header and makes it durable.
 func (w *Writer) begin() error {
-	n, err := w.ensureEpoch()
+	header, n, err := w.ensureEpoch(nil)
 	if err != nil {
 		return err
 	}
-	if err := w.write(); err != nil {
+	if err := w.write(header); err != nil {
 		return err
 	}
 	w.epoch += n
-	w.dirty = false
+	w.synced = w.writes
 	return w.f.Datasync()
 }
 

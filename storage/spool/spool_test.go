@@ -282,7 +282,7 @@ func TestSyncEverySecond(t *testing.T) {
 			t.Fatal(err)
 		}
 		var ws []*spool.Writer
-		for i := range 20 {
+		for i := range 10 {
 			ws = append(ws, create(t, s, fmt.Sprint("r", i)))
 		}
 		advance := func(d time.Duration) { // synctest's clock: this waits for nothing real
@@ -300,15 +300,15 @@ func TestSyncEverySecond(t *testing.T) {
 		for _, w := range ws {
 			appendAll(t, w, rec{1, "x"})
 		}
-		step(time.Second, 20)
-		step(5*time.Second, 20) // nothing dirty, nothing synced
+		step(time.Second, 10)
+		step(5*time.Second, 10) // nothing dirty, nothing synced
 		appendAll(t, ws[3], rec{1, "y"})
-		step(time.Second, 21)
+		step(time.Second, 11)
 		appendAll(t, ws[4], rec{1, "z"})
 		if err := s.Close(); err != nil { // closes what is open
 			t.Fatal(err)
 		}
-		if st := s.Stats(); st != (spool.Stats{Writers: 0, Syncs: 22}) {
+		if st := s.Stats(); st != (spool.Stats{Writers: 0, Syncs: 12}) {
 			t.Errorf("after Close: %+v", st)
 		}
 		if err := ws[0].Append(1, nil); !errors.Is(err, spool.ErrClosed) {

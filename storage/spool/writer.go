@@ -14,20 +14,20 @@ type Writer struct {
 	id      string
 	dropped int64
 
-	syncing sync.Mutex // held while the file is synced or closed; taken before mu
+	syncing sync.Mutex // held while the file is synced alone, or closed; taken before mu
+	f       file
 
 	mu       sync.Mutex // protects what follows
 	key      [keySize]byte
-	f        file
 	size     int64       // bytes of whole frames
 	aead     cipher.AEAD // of the current epoch; nil: the next record begins a new one
 	epoch    uint64      // number of the next epoch
 	counter  uint64      // of the next record
 	previous [tagSize]byte
 	nonce    [nonceSize]byte
-	buf      []byte // one frame, or an epoch header and a frame
 	ragged   bool   // part of a failed write may be behind size
-	dirty    bool   // written since the last sync began
+	writes   uint64 // done
+	synced   uint64 // how many of them are known to be on the disk
 	syncErr  error  // a sync in the background failed, and nobody has been told
 	closed   bool
 }
@@ -52,19 +52,21 @@ func (w *Writer) Append(kind byte, payload ...[]byte) error {
 	if w.closed {
 		return fmt.Errorf("append to recording %s: %w", w.id, ErrClosed)
 	}
-	w.buf = slices.Grow(w.buf[:0], epochSize+recordExtra+length)
-	begun, err := w.ensureEpoch()
+	lent := w.spool.frames.Get().(*[]byte)
+	defer w.spool.frames.Put(lent)
+	*lent = slices.Grow((*lent)[:0], epochSize+recordExtra+length)
+	buf, begun, err := w.ensureEpoch(*lent)
 	if err != nil {
 		return fmt.Errorf("append to recording %s: %w", w.id, err)
 	}
-	start := len(w.buf)
-	w.buf = appendRecordHeader(w.buf, length, kind, w.counter)
+	start := len(buf)
+	buf = appendRecordHeader(buf, length, kind, w.counter)
 	for _, p := range payload {
-		w.buf = append(w.buf, p...)
+		buf = append(buf, p...)
 	}
 	body := start + recordClear
-	w.buf = w.aead.Seal(w.buf[:body], recordNonce(&w.nonce, w.counter), w.buf[body:], w.buf[start:body])
-	if err := w.write(); err != nil {
+	buf = w.aead.Seal(buf[:body], recordNonce(&w.nonce, w.counter), buf[body:], buf[start:body])
+	if err := w.write(buf); err != nil {
 		return fmt.Errorf("append to recording %s: %w", w.id, err)
 	}
 	w.counter++
@@ -76,20 +78,20 @@ func (w *Writer) Append(kind byte, payload ...[]byte) error {
 	return nil
 }
 
-// ensureEpoch puts an epoch header into buf when a new epoch is due, and returns how many it has put there.
-func (w *Writer) ensureEpoch() (uint64, error) {
+// ensureEpoch appends an epoch header to buf when a new epoch is due, and returns how many it has appended.
+func (w *Writer) ensureEpoch(buf []byte) ([]byte, uint64, error) {
 	if w.aead != nil {
-		return 0, nil
+		return buf, 0, nil
 	}
 	var err error
-	w.buf, w.aead, err = appendEpoch(w.buf, w.id, &w.key, epochHeader{
+	buf, w.aead, err = appendEpoch(buf, w.id, &w.key, epochHeader{
 		began: w.spool.now(), number: w.epoch, counter: w.counter, previous: w.previous,
 	})
-	return 1, err
+	return buf, 1, err
 }
 
-// write puts buf behind the last whole frame, or leaves the file as it was.
-func (w *Writer) write() error {
+// write puts frames behind the last whole one, or leaves the file as it was.
+func (w *Writer) write(buf []byte) error {
 	if w.ragged {
 		if err := w.f.Truncate(w.size); err != nil {
 			w.aead = nil
@@ -97,15 +99,15 @@ func (w *Writer) write() error {
 		}
 		w.ragged = false
 	}
-	if _, err := w.f.WriteAt(w.buf, w.size); err != nil {
+	if _, err := w.f.WriteAt(buf, w.size); err != nil {
 		// Part of the ciphertext may be on the disk: this key must not see the counter again.
 		w.aead = nil
 		w.ragged = w.f.Truncate(w.size) != nil
 		return classify(err)
 	}
-	w.size += int64(len(w.buf))
-	copy(w.previous[:], w.buf[len(w.buf)-tagSize:])
-	w.dirty = true
+	w.size += int64(len(buf))
+	copy(w.previous[:], buf[len(buf)-tagSize:])
+	w.writes++
 	return nil
 }
 
@@ -135,21 +137,38 @@ func (w *Writer) sync() error {
 
 // flush syncs what is dirty and keeps the error. syncing is held, mu is not: appending goes on meanwhile.
 func (w *Writer) flush() {
-	w.mu.Lock()
-	dirty, f := w.dirty && !w.closed, w.f
-	w.dirty = false
-	w.mu.Unlock()
+	writes, dirty := w.unsynced()
 	if !dirty {
 		return
 	}
 	w.spool.syncs.Add(1)
-	if err := f.Datasync(); err != nil {
+	if err := w.f.Datasync(); err != nil {
 		w.spool.syncErrors.Add(1)
-		w.mu.Lock()
-		w.dirty = true // try again, though the kernel may have given those pages up
-		w.syncErr = fmt.Errorf("sync recording %s: %w: %w", w.id, ErrSync, err)
-		w.mu.Unlock()
+		w.failed(err)
+		return
 	}
+	w.reached(writes)
+}
+
+// unsynced tells how many writes were done, and whether some of them may not be on the disk.
+func (w *Writer) unsynced() (writes uint64, dirty bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.writes, w.writes != w.synced && !w.closed
+}
+
+// reached notes that the first writes are on the disk, that many.
+func (w *Writer) reached(writes uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.synced = max(w.synced, writes)
+}
+
+// failed notes that a sync has failed. It is tried again, though the kernel may have given those pages up.
+func (w *Writer) failed(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.syncErr = fmt.Errorf("sync recording %s: %w: %w", w.id, ErrSync, err)
 }
 
 // Size is the length of the record file in bytes.
@@ -172,11 +191,10 @@ func (w *Writer) Close() error {
 	}
 	w.mu.Lock()
 	w.closed = true
-	w.aead, w.buf = nil, nil
+	w.aead = nil
 	clear(w.key[:])
-	f := w.f
 	w.mu.Unlock()
-	if cerr := f.Close(); cerr != nil {
+	if cerr := w.f.Close(); cerr != nil {
 		err = errors.Join(err, fmt.Errorf("close recording %s: %w", w.id, cerr))
 	}
 	w.spool.release(w.id)
