@@ -3,6 +3,7 @@ package siprec
 import (
 	"bytes"
 	"strings"
+	"unicode"
 )
 
 // An element is one XML element as far as recording metadata need it: names without prefix, text without markup.
@@ -36,9 +37,15 @@ func (e *element) attr(names ...string) string {
 // content gives the element's characters without surrounding space.
 func (e *element) content() string { return strings.TrimSpace(e.text) }
 
-// fold makes the spellings of a name alike: dataMode and datamode, session_id and sessionId.
+// fold makes the spellings of a name alike: dataMode and datamode, session_id and sessionId. It is called some hundred times a
+// document.
 func fold(name string) string {
-	return strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(name))
+	return strings.Map(func(r rune) rune {
+		if r == '_' || r == '-' {
+			return -1
+		}
+		return unicode.ToLower(r)
+	}, name)
 }
 
 // An xmlReader reads a document into elements. It is our own because what SRCs send as XML is not always XML: names with a
