@@ -2,6 +2,7 @@ package media_test
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -91,5 +92,52 @@ func TestManyStreams(t *testing.T) {
 	}
 	if s := r.Stats(); s.SocketErrors != 0 {
 		t.Errorf("receiver: %+v", s)
+	}
+}
+
+// While a stream's clock may still move, a crash would cost what is held back: it is drained twice as often.
+func TestRestless(t *testing.T) {
+	r, err := media.NewReceiver(media.Config{Receivers: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec := openRecording(t, r, discard{}, pcmu(0))
+	p := newPhone(t, loopback, rec.Ports()[0])
+	payload := filled(0x21)
+	sent := 0
+	turn := func(later, want int) {
+		t.Helper()
+		p.quick(payload)
+		sent++
+		if rec.Turn(later); rec.Stats()[0].Packets != uint64(want) {
+			t.Errorf("turn %d: %d packets of %d, want %d", later, rec.Stats()[0].Packets, sent, want)
+		}
+	}
+	turn(2, 0)
+	turn(0, 2)
+	turn(1, 2)
+	turn(2, 4)
+	turn(3, 4)
+	pace(time.Now(), 25, func(int) { p.quick(payload); sent++ }) // half a second: it is settled
+	turn(0, sent+1)
+	turn(2, sent)
+	turn(0, sent+1)
+	closeRecording(t, rec)
+}
+
+// Receivers are filled one after the other.
+func TestFewReceiversWork(t *testing.T) {
+	loads := make([]int, 3)
+	for range 2*media.Fill + 10 {
+		loads[media.NextWorker(loads)]++
+	}
+	if want := []int{media.Fill, media.Fill, 10}; !slices.Equal(loads, want) {
+		t.Errorf("recordings %v, want %v", loads, want)
+	}
+	for range media.Fill + 20 {
+		loads[media.NextWorker(loads)]++
+	}
+	if want := []int{media.Fill + 10, media.Fill + 10, media.Fill + 10}; !slices.Equal(loads, want) {
+		t.Errorf("recordings %v, want %v", loads, want)
 	}
 }

@@ -2,6 +2,7 @@ package media
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -19,6 +20,24 @@ func NewDrainer() Drainer { return Drainer{newBatch()} }
 
 // Drain gives a recording its turn.
 func (d Drainer) Drain(rec *Recording) { rec.drain(d.b) }
+
+// Turn gives the turn that comes a number of quarters of an interval after the
+// recording's own.
+func (rec *Recording) Turn(later int) { rec.worker.drain((rec.phase + later*phases/4) % phases) }
+
+// Fill is the number of recordings that a worker has before another gets any.
+const Fill = fill
+
+// NextWorker is the worker that gets the next recording, by how many each has.
+func NextWorker(loads []int) int {
+	r := new(Receiver)
+	for _, n := range loads {
+		w := new(worker)
+		w.load.Store(int64(n))
+		r.workers = append(r.workers, w)
+	}
+	return slices.Index(r.workers, r.next())
+}
 
 // SocketError makes the next receive on an RTP socket of the recording fail
 // with an ICMP error: it connects the socket to a peer that is not there. From

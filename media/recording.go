@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -32,6 +33,7 @@ type Recording struct {
 	receiver *Receiver
 	worker   *worker
 	phase    int
+	restless atomic.Bool // sound is held back that a crash would cost: to be drained more often
 
 	mu         sync.Mutex // held by whoever drains or commands; protects the fields below
 	timeline   *timeline
@@ -252,6 +254,7 @@ func (rec *Recording) drain(b *batch) {
 	defer rec.takeBack(b)
 	rec.collect(b)
 	rec.timeline.cut(rec.drained)
+	rec.restless.Store(rec.timeline.hold(never) != never)
 }
 
 // lend gives the timeline memory to make blocks in: one of its own would be in use for microseconds in a second. mu is

@@ -15,8 +15,9 @@ const (
 	preroll = 200 * ms
 	// commitDelay is how long a position waits for packets that others overtook.
 	commitDelay = 400 * ms
-	// cutInterval is the least that is committed at once, but for the end.
-	cutInterval = 400 * ms
+	// cutInterval is the least that is committed at once, but for the end. It is less than the interval of drains, so that one
+	// that comes early commits too: what a crash costs is one interval and the commit delay.
+	cutInterval = 300 * ms
 	// LateLimit is how long a packet may still fill silence that was committed.
 	LateLimit = 5000 * ms
 	// maxPacket is the longest packet that is placed; RFC 3551 section 4.2 has 200 ms as the most that a receiver must take.

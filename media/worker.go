@@ -116,17 +116,29 @@ func (w *worker) empty(next int) (int, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for i := range phases {
-		if len(w.phases[(next+i)%phases]) > 0 {
+		at := (next + i) % phases
+		if len(w.phases[at]) > 0 || slices.ContainsFunc(w.phases[opposite(at)], isRestless) {
 			return i, true
 		}
 	}
 	return 0, false
 }
 
-// drain gives one phase its turn, and tells how many recordings it has.
+func isRestless(rec *Recording) bool { return rec.restless.Load() }
+
+// opposite is the phase half an interval away.
+func opposite(phase int) int { return (phase + phases/2) % phases }
+
+// drain gives one phase its turn, and tells how many recordings it has. Those that
+// are restless have a second turn half an interval after their own.
 func (w *worker) drain(phase int) int {
 	w.mu.Lock()
 	w.turn = append(w.turn[:0], w.phases[phase]...)
+	for _, rec := range w.phases[opposite(phase)] {
+		if isRestless(rec) {
+			w.turn = append(w.turn, rec)
+		}
+	}
 	w.mu.Unlock()
 	for _, rec := range w.turn {
 		rec.drain(w.batch)
