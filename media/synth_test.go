@@ -213,7 +213,7 @@ type call struct {
 	packets  [][]sent
 	end      float64
 	events   []event
-	drains   func(n int) float64 // the instants of draining; nil: every 200 ms
+	drains   func(n int) float64 // the instants of draining; nil: every 400 ms
 	sinkFail func(n int) error
 	most     int // limit of the sample rate; 0: none
 }
@@ -279,7 +279,7 @@ func (c call) run(t *testing.T) result {
 		line.cut(clockTime(to))
 	}
 	for n := 1; ; n++ {
-		at := float64(n) * 0.2
+		at := float64(n) * 0.4
 		if c.drains != nil {
 			at = c.drains(n)
 		}
