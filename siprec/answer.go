@@ -2,6 +2,7 @@ package siprec
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 )
 
@@ -10,6 +11,8 @@ import (
 //
 // Three things follow from the offer whatever the answer says: an m-line offered with port 0 is answered with port 0, one
 // that the SRC does not send is answered inactive (section 6.1), and rtcp-mux is only said when it was offered.
+//
+// An m-line is accepted with the keys that its profile asks for, or not at all.
 //
 // The error says what contradicts the offer; it is a mistake of the caller's, never of the SRC's.
 func (a Answer) Marshal(offer *Offer, origin Origin) ([]byte, error) {
@@ -27,8 +30,11 @@ func (a Answer) Marshal(offer *Offer, origin Origin) ([]byte, error) {
 	var w strings.Builder
 	fmt.Fprintf(&w, "v=0\r\no=- %d %d IN %s %s\r\n", origin.SessionID, origin.Version, family, addr)
 	fmt.Fprintf(&w, "s=-\r\nc=IN %s %s\r\nt=0 0\r\n", family, addr)
+	if a.isICE(offer) {
+		w.WriteString("a=ice-lite\r\n")
+	}
 	for i, answer := range a.Media {
-		if err := answer.write(&w, &offer.Media[i]); err != nil {
+		if err := answer.write(&w, addr, &offer.Media[i]); err != nil {
 			return nil, fmt.Errorf("write answer: m-line %d: %w", i+1, err)
 		}
 	}
@@ -42,7 +48,7 @@ func mediaCount(o *Offer) int {
 	return len(o.Media)
 }
 
-func (a AnswerMedia) write(w *strings.Builder, offered *Media) error {
+func (a AnswerMedia) write(w *strings.Builder, addr netip.Addr, offered *Media) error {
 	if a.Port < 0 || a.Port > 65535 {
 		return fmt.Errorf("no such port: %d", a.Port)
 	}
@@ -80,6 +86,7 @@ func (a AnswerMedia) write(w *strings.Builder, offered *Media) error {
 	if a.RTCPMux && offered.RTCPMux {
 		w.WriteString("a=rtcp-mux\r\n")
 	}
+	a.writeSecurity(w, addr, offered)
 	writeLabel(w, offered.Label)
 	return nil
 }
@@ -97,6 +104,9 @@ func (a AnswerMedia) check(offered *Media) error {
 	}
 	if len(a.Formats) == 0 {
 		return fmt.Errorf("accepted without a format")
+	}
+	if err := a.checkSecurity(offered); err != nil {
+		return err
 	}
 	for _, f := range a.Formats {
 		if !offered.offers(f.PayloadType) {

@@ -14,7 +14,7 @@ import (
 var offered = lines(
 	"m=audio 4000 RTP/AVP 0 8 111 101", "a=rtpmap:111 opus/48000/2", "a=rtpmap:101 telephone-event/8000", "a=fmtp:101 0-16", "a=label:1", "a=sendonly", "a=rtcp-mux",
 	"m=video 4002 RTP/AVP 96", "a=rtpmap:96 H264/90000", "a=label:3", "a=sendonly",
-	"m=audio 4004 RTP/SAVP 8", "a=label:b leg", "a=inactive",
+	"m=audio 4004 RTP/SAVP 8", "a=label:b leg", "a=inactive", "a=crypto:7 AES_CM_128_HMAC_SHA1_80 inline:"+key30,
 	"m=audio 0 RTP/AVP 8 101", "a=label:4",
 	"m=application 4008 UDP/BFCP *",
 )
@@ -33,7 +33,7 @@ func TestAnswer(t *testing.T) {
 	answer := siprec.Answer{Addr: netip.MustParseAddr("198.51.100.7"), Media: []siprec.AnswerMedia{
 		{Port: 20000, Direction: siprec.RecvOnly, Formats: offer.Media[0].Formats[:4], RTCPMux: true},
 		{},
-		{Port: 20002, Direction: siprec.RecvOnly, Formats: offer.Media[2].Formats, RTCPMux: true},
+		{Port: 20002, Direction: siprec.RecvOnly, Formats: offer.Media[2].Formats, RTCPMux: true, Crypto: ourCrypto(offer.Media[2].Crypto[0])},
 		{Port: 20004, Direction: siprec.RecvOnly, Formats: offer.Media[3].Formats},
 		{},
 	}}
@@ -46,7 +46,7 @@ func TestAnswer(t *testing.T) {
 		"m=audio 20000 RTP/AVP 0 8 111 101", "a=rtpmap:0 PCMU/8000", "a=rtpmap:8 PCMA/8000", "a=rtpmap:111 opus/48000/2",
 		"a=rtpmap:101 telephone-event/8000", "a=fmtp:101 0-16", "a=recvonly", "a=rtcp-mux", "a=label:1",
 		"m=video 0 RTP/AVP 96", "a=inactive", "a=label:3",
-		"m=audio 20002 RTP/SAVP 8", "a=rtpmap:8 PCMA/8000", "a=inactive", "a=label:b leg", // not sent, so not received
+		"m=audio 20002 RTP/SAVP 8", "a=rtpmap:8 PCMA/8000", "a=inactive", "a=crypto:7 AES_CM_128_HMAC_SHA1_80 inline:" + ourKey30, "a=label:b leg", // not sent, so not received
 		"m=audio 0 RTP/AVP 8", "a=inactive", "a=label:4", // the SRC has refused it
 		"m=application 0 UDP/BFCP *", "a=inactive", "",
 	}, "\r\n")

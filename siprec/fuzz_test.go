@@ -57,17 +57,20 @@ func FuzzParseOffer(f *testing.F) {
 		}
 	})
 	f.Add([]byte(offered))
+	f.Add([]byte(securedOffer))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		offer, err := siprec.ParseOffer(b)
 		if err != nil {
 			onlyMalformed(t, err)
 			return
 		}
+		noSecrets(t, offer)
 		answer := siprec.Answer{Addr: netip.IPv6Loopback()}
 		for i, m := range offer.Media {
 			a := siprec.AnswerMedia{Direction: siprec.RecvOnly, Formats: m.Formats, RTCPMux: i%2 == 0}
-			if len(m.Formats) > 0 {
+			if len(m.Formats) > 0 && m.Security() != siprec.Refused {
 				a.Port = 20000 + 2*i
+				secure(&a, m)
 			}
 			answer.Media = append(answer.Media, a)
 		}
@@ -88,6 +91,9 @@ func FuzzParseOffer(f *testing.F) {
 			}
 			if m.Port == 0 {
 				continue
+			}
+			if m.Security() != offer.Media[i].Security() {
+				t.Errorf("m-line %d: %s is answered as %s", i, offer.Media[i].Security(), m.Security())
 			}
 			for j, f := range m.Formats {
 				// A format without clock rate has no rtpmap that could be written.

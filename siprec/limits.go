@@ -22,6 +22,24 @@ const (
 	// MaxLabelBytes bounds a=label, and the other words of an m-line.
 	MaxLabelBytes = 256
 
+	// MaxCrypto bounds the a=crypto lines that are kept of one m-line; what comes after is passed over. So it is with the next
+	// two, of which a level has as many.
+	MaxCrypto = 32
+	// MaxFingerprints bounds the certificates' fingerprints.
+	MaxFingerprints = 8
+	// MaxCandidates bounds the ICE candidates.
+	MaxCandidates = 64
+	// MaxCryptoBytes bounds one a=crypto line that is usable.
+	MaxCryptoBytes = 4096
+	// MaxCryptoKeys bounds the keys of one a=crypto line.
+	MaxCryptoKeys = 8
+	// MaxMKIBytes bounds a master key identifier (RFC 4568 section 6.1).
+	MaxMKIBytes = 128
+	// MaxMKIDigits bounds how it is written: 2^1024 has 309 digits.
+	MaxMKIDigits = 309
+	// MaxCandidateBytes bounds one a=candidate line that is usable.
+	MaxCandidateBytes = 1024
+
 	// MaxMetadataBytes bounds a recording metadata document.
 	MaxMetadataBytes = 256 << 10
 	// MaxXMLDepth bounds elements inside elements; the root counts.

@@ -17,7 +17,7 @@ func ParseOffer(b []byte) (*Offer, error) {
 	if len(b) > MaxSDPBytes {
 		return nil, tooMuch("bytes in the session description", MaxSDPBytes)
 	}
-	r := offerReader{offer: &Offer{Raw: bytes.Clone(b)}}
+	r := offerReader{offer: &Offer{Raw: withoutSecrets(b)}}
 	for i, line := range bytes.FieldsFunc(b, func(c rune) bool { return c == '\n' || c == '\r' }) {
 		if i == 0 {
 			line = bytes.TrimPrefix(line, []byte("\ufeff"))
@@ -34,6 +34,7 @@ func ParseOffer(b []byte) (*Offer, error) {
 		return nil, malformed("not a session description: neither a v= line nor an m= line")
 	}
 	for _, m := range r.media {
+		m.finishSecurity(r.protection)
 		m.finish(r.session)
 		r.offer.Media = append(r.offer.Media, m.Media)
 	}
@@ -45,6 +46,7 @@ type offerReader struct {
 	offer      *Offer
 	sawVersion bool
 	session    connection
+	protection protection
 	media      []*mediaReader
 }
 
@@ -59,6 +61,7 @@ type connection struct {
 type mediaReader struct {
 	Media
 	connection
+	protection
 	rtcpPort int
 	rtcpAddr netip.Addr
 	rtpmaps  map[uint8]string
@@ -100,6 +103,7 @@ func (r *offerReader) line(kind byte, value string) error {
 		if m != nil {
 			return m.attribute(name, value)
 		}
+		r.protection.attribute(name, value)
 	}
 	return nil
 }
@@ -184,6 +188,12 @@ func (m *mediaReader) attribute(name, value string) error {
 		if len(f) > 3 {
 			m.rtcpAddr, _ = parseAddr(f[3])
 		}
+	case "crypto":
+		if c, ok := parseCrypto(value); ok && len(m.Crypto) < MaxCrypto {
+			m.Crypto = append(m.Crypto, c)
+		}
+	default:
+		m.protection.attribute(name, value)
 	}
 	return nil
 }
@@ -212,7 +222,7 @@ func (m *mediaReader) finish(session connection) {
 	m.Addr, m.Host = conn.addr, conn.host
 	m.Direction = SendRecv
 	switch {
-	case m.Addr.IsValid() && m.Addr.IsUnspecified():
+	case m.Addr.IsValid() && m.Addr.IsUnspecified() && m.ICE == nil: // with ICE the address is yet to be found (RFC 8840)
 		m.Direction = Inactive
 	case conn.direction != "":
 		m.Direction = conn.direction

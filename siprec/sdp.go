@@ -45,8 +45,14 @@ type Media struct {
 	Formats   []Format       // what can be RTP payload types, in the order of preference
 	FormatIDs []string       // the m-line's formats as they came, those that are no payload types included
 	Label     Label
-	Direction Direction     // Inactive also when the connection address is 0.0.0.0 (RFC 3264 section 8.4)
+	Direction Direction     // Inactive also when the connection address is 0.0.0.0 (RFC 3264 section 8.4), but not with ICE
 	PTime     time.Duration // a=ptime; 0 when not given
+
+	// How the media are protected; Security says what follows from it.
+	Crypto       []Crypto      // usable a=crypto lines, in the order of preference
+	Fingerprints []Fingerprint // usable a=fingerprint lines, the session's when the m-line has none
+	Setup        Setup         // "" when not given
+	ICE          *ICE          // nil when not, or not properly, offered
 }
 
 // An Offer is a session description as an SRC sent it.
@@ -55,7 +61,8 @@ type Offer struct {
 	// Version is the o= line's sess-version, for the curious. SRCs change descriptions without changing it: never skip
 	// an offer because its version is the one before.
 	Version string
-	Raw     []byte
+	// Raw is the text as it came, but for keys and passwords: in their place stands "[secret]".
+	Raw []byte
 }
 
 // An AnswerMedia answers the m-line of the same index.
@@ -64,6 +71,13 @@ type AnswerMedia struct {
 	Direction Direction // RecvOnly or Inactive
 	Formats   []Format  // a subset of what was offered, in the offer's order
 	RTCPMux   bool
+
+	// Exactly what the m-line's Security asks for: Crypto for SDES, Fingerprint and Setup for DTLS, none of them for Clear.
+	Crypto      *Crypto // the offer's tag and suite, and one key of ours without MKI
+	Fingerprint *Fingerprint
+	Setup       Setup
+	// ICE is our side's, lite, when the offer has ICE. Our host candidates are the answer's address and ports.
+	ICE *ICE
 }
 
 // An Answer is what we say to an offer: one AnswerMedia for each of its m-lines.
