@@ -68,6 +68,7 @@ type Receiver struct {
 	name     string    // the RTCP canonical name of this receiver
 	log      *zap.Logger
 	started  atomic.Bool
+	identity identity
 
 	socketErrors, sendErrors, foreignReports, malformedReports atomic.Uint64
 }
@@ -103,7 +104,12 @@ func NewReceiver(cfg Config) (*Receiver, error) {
 	if err != nil {
 		return nil, err
 	}
+	identity, err := newIdentity()
+	if err != nil {
+		return nil, err
+	}
 	r := &Receiver{
+		identity: identity,
 		interval: cfg.DrainInterval,
 		maxRate:  cfg.MaxRate,
 		ports:    ports,
@@ -174,6 +180,7 @@ func (r *Receiver) Open(o Open) (*Recording, error) {
 	}
 	rec := newRecording(r, o, pairs)
 	if err := r.next().add(rec); err != nil {
+		rec.abandon()
 		return nil, errors.Join(fmt.Errorf("open recording: %w", err), r.releasePairs(pairs))
 	}
 	return rec, nil

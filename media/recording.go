@@ -45,6 +45,7 @@ type Recording struct {
 	closed     bool
 	failed     error // a panic; nothing more is received
 	summary    Summary
+	securing   // of protected streams
 }
 
 // A leg is the sockets of one stream.
@@ -53,6 +54,7 @@ type leg struct {
 	ssrc       uint32 // ours, in receiver reports
 	nextReport int64
 	emptied    bool // nothing waits any more, in the drain under way
+	guard      *guard
 }
 
 func newRecording(r *Receiver, o Open, pairs []pair) *Recording {
@@ -67,6 +69,7 @@ func newRecording(r *Receiver, o Open, pairs []pair) *Recording {
 	}
 	rec.timeline.most = r.maxRate / Rate
 	rec.addLegs(pairs, now)
+	rec.protect(now)
 	return rec
 }
 
@@ -102,6 +105,9 @@ func checkStreams(old, streams []Stream) error {
 		if i < len(old) && s.Channel != old[i].Channel {
 			return fmt.Errorf("stream %d: channel %d was %d: a channel stays with its stream", i, s.Channel, old[i].Channel)
 		}
+		if err := s.Security.check(); err != nil {
+			return fmt.Errorf("stream %d: %w", i, err)
+		}
 	}
 	return nil
 }
@@ -130,6 +136,11 @@ func (rec *Recording) Update(streams []Stream) error {
 	if err := checkStreams(rec.streams, streams); err != nil {
 		return fmt.Errorf("update streams: %w", err)
 	}
+	if rec.guarded { // what waits is opened with the keys that it was sent with
+		if err := rec.do(rec.collect); err != nil {
+			return fmt.Errorf("update streams: %w", err)
+		}
+	}
 	pairs, err := rec.receiver.openPairs(len(streams) - len(rec.legs))
 	if err != nil {
 		return fmt.Errorf("update streams: %w", err)
@@ -141,7 +152,8 @@ func (rec *Recording) Update(streams []Stream) error {
 		if !kernelTime {
 			rec.collect(b)
 		}
-		rec.timeline.update(now, copyStreams(streams))
+		rec.protect(now)
+		rec.timeline.update(now, copyStreams(rec.streams))
 		rec.collect(b)
 	})
 }
@@ -174,6 +186,7 @@ func (rec *Recording) SetPaused(paused bool, cause Cause, at time.Time) error {
 // now. A recording that was closed before, by Close or as Run ended, gives the
 // same summary again.
 func (rec *Recording) Close(at time.Time) (Summary, error) {
+	defer rec.hurrying.Wait() // when mu is free
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
 	if rec.closed {
@@ -187,9 +200,11 @@ func (rec *Recording) Close(at time.Time) (Summary, error) {
 			rec.collect(b)
 			rec.readDrops()
 			rec.summary = rec.timeline.close(rec.receiver.clock.at(at))
+			rec.addSecurity(rec.summary.Streams)
 		})
 	}
 	rec.closed = true
+	rec.unprotect()
 	rec.worker.remove(rec)
 	for _, l := range rec.legs {
 		if err := rec.receiver.ports.release(l.pair); err != nil {
@@ -207,7 +222,7 @@ func (rec *Recording) Stats() []StreamStats {
 	if rec.closed || rec.failed != nil {
 		return slices.Clone(rec.summary.Streams)
 	}
-	return rec.timeline.stats(nil)
+	return rec.addSecurity(rec.timeline.stats(nil))
 }
 
 // usable says why a command cannot be performed; mu is held.
@@ -277,6 +292,7 @@ func (rec *Recording) collect(b *batch) {
 	for i := range rec.legs {
 		rec.legs[i].emptied = false
 	}
+	rec.settleKeys(now)
 	for round := range drainBatches {
 		complete := now
 		for i := range rec.legs {
@@ -342,6 +358,11 @@ func (rec *Recording) collectRTP(i int, d *drain) int64 {
 		last = d.arrival(g.arrival)
 		if g.drops != 0 {
 			drops = g.drops // a total: the last is the one that counts
+		}
+		if l.guard != nil && !g.truncated {
+			if g.data = rec.admit(i, sideRTP, last, d.batch.from(j), g.data); g.data == nil {
+				continue
+			}
 		}
 		switch {
 		case g.truncated:

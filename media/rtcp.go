@@ -49,6 +49,11 @@ func (rec *Recording) collectRTCP(i int, d *drain) {
 		var g datagram
 		for j := range n {
 			d.batch.datagram(j, &g)
+			if rec.legs[i].guard != nil && !g.truncated {
+				if g.data = rec.admit(i, sideRTCP, d.arrival(g.arrival), d.batch.from(j), g.data); g.data == nil {
+					continue
+				}
+			}
 			rec.report(i, d.arrival(g.arrival), &g)
 		}
 		if n < batchSize {
@@ -85,7 +90,7 @@ func (rec *Recording) sendReports(now int64) {
 			continue
 		}
 		l.nextReport = now + reportInterval()
-		to := rec.streams[i].RTCP
+		to := rec.reportTo(i)
 		if !to.IsValid() || to.Port() == 0 {
 			continue
 		}
@@ -94,6 +99,9 @@ func (rec *Recording) sendReports(now int64) {
 			continue
 		}
 		data, err := receiverReport(l.ssrc, rr, rec.receiver.name)
+		if err == nil && l.guard != nil {
+			data, err = rec.sealReport(i, data)
+		}
 		if err != nil {
 			rec.receiver.sendErrors.Add(1)
 			continue

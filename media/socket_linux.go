@@ -107,6 +107,17 @@ func (b *batch) datagram(i int, d *datagram) {
 	d.arrival, d.drops = b.control(i)
 }
 
+// from gives the source of entry i with its port.
+func (b *batch) from(i int) netip.AddrPort {
+	name := &b.names[i]
+	port := (*[2]byte)(unsafe.Pointer(&name.Port)) // in network order, at the same place in both families
+	addr := netip.AddrFrom16(name.Addr).Unmap()
+	if name.Family == unix.AF_INET {
+		addr = netip.AddrFrom4((*unix.RawSockaddrInet4)(unsafe.Pointer(name)).Addr)
+	}
+	return netip.AddrPortFrom(addr, uint16(port[0])<<8|uint16(port[1]))
+}
+
 // A stamp is a control message with a timestamp.
 type stamp struct {
 	unix.Cmsghdr

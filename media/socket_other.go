@@ -33,6 +33,7 @@ type batch struct {
 	entries [batchSize]datagram
 	data    [batchSize][datagramSize + 1]byte // one more, to see what is too long
 	scratch []byte                            // lent to the timeline that is drained
+	sources [batchSize]netip.AddrPort
 }
 
 func newBatch() *batch { return new(batch) }
@@ -48,6 +49,9 @@ type datagram struct {
 
 // datagram reads entry i of what the last receive brought.
 func (b *batch) datagram(i int, d *datagram) { *d = b.entries[i] }
+
+// from gives the source of entry i with its port.
+func (b *batch) from(i int) netip.AddrPort { return b.sources[i] }
 
 // A socket is a bound UDP socket, by package net: no kernel timestamps, and a
 // system call and a timer per datagram. It keeps other systems working.
@@ -94,6 +98,7 @@ func (s *socket) receive(b *batch) (int, error) {
 		if err != nil {
 			return i, err
 		}
+		b.sources[i] = netip.AddrPortFrom(from.Addr().WithZone("").Unmap(), from.Port())
 		b.entries[i] = datagram{
 			data:      b.data[i][:min(size, datagramSize)],
 			source:    from.Addr().WithZone("").Unmap(),

@@ -42,6 +42,10 @@ type Stream struct {
 	// dropped; telephone-event must not be among them, so that digits are
 	// never stored.
 	Formats []Format
+	// Security says how the stream is protected.
+	Security Security
+	// ICE answers connectivity checks; nil does not.
+	ICE *ICE
 	// Active false discards what arrives (hold, a=inactive, RFC 3264 section
 	// 8.4); the gap's cause is CauseInactive.
 	Active bool
@@ -129,6 +133,8 @@ type StreamStats struct {
 	Loud        bool   `json:"loud,omitempty"`        // some sample stood above LoudLevel
 	Recovered   uint64 `json:"recovered,omitempty"`   // lost packets whose sound came with later ones: RFC 2198, or in-band FEC
 	Undecodable uint64 `json:"undecodable,omitempty"` // packets that the decoder refused; they are silence
+	AuthFailed  uint64 `json:"auth_failed,omitempty"` // of a protected stream: not authentic, in clear, or before its keys were agreed
+	Replayed    uint64 `json:"replayed,omitempty"`    // of a protected stream: authentic or not, it came before
 }
 
 // LoudLevel is the sample value above which a stream is not silent: -60 dB of full scale.

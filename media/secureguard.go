@@ -1,0 +1,443 @@
+package media
+
+import (
+	"bytes"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	// rekeyOverlap is how long packets under the keys of before a re-offer are still taken: the sender changes its keys when it
+	// has our answer.
+	rekeyOverlap = int64(5 * time.Second)
+
+	// hurryInterval is how often sockets are drained whose peer waits for an answer of ours, in a handshake or a check.
+	hurryInterval = 15 * time.Millisecond
+
+	// hurryLimit is for how long, from when the stream is there or a handshake begins.
+	hurryLimit = 10 * time.Second
+
+	// maxEarly bounds the packets of one socket that wait for the end of its handshake, whose last message they overtook.
+	maxEarly = 64
+
+	// maxChecked bounds the addresses that connectivity checks add to one stream.
+	maxChecked = 8
+)
+
+// The sockets of a leg.
+const (
+	sideRTP  = iota // RTCP too, with RTCPMux
+	sideRTCP        // without
+	sides
+)
+
+// Securing is what a recording keeps for its protected streams; the recording's mu protects it.
+type securing struct {
+	guarded    bool // some leg has a guard
+	hurried    bool // a goroutine drains for those who wait
+	hurryUntil int64
+	over       chan struct{} // closed when the recording is
+	hurrying   sync.WaitGroup
+}
+
+// A guard stands before the sockets of a leg: nothing passes it but plain RTP and RTCP that the stream's security vouches for.
+type guard struct {
+	security   Security
+	ice        *ICE
+	checked    []netip.Addr // by connectivity checks
+	sides      [sides]side
+	scratch    []byte
+	authFailed uint64
+	replayed   uint64
+}
+
+// A side is one socket.
+type side struct {
+	keys   *keys // nil until they are agreed
+	before *keys // of before the last change
+	until  int64 // when they end
+	shake  *handshake
+	begun  int64          // when the last handshake was
+	early  []earlyPacket  // came while the handshake went on
+	peer   netip.AddrPort // by the last connectivity check that nominated, or else the first
+	chosen bool           // it was nominated
+}
+
+type earlyPacket struct {
+	at   int64
+	from netip.AddrPort
+	data []byte
+}
+
+// protect brings the guards to what the streams say now; mu is held.
+func (rec *Recording) protect(now int64) {
+	for i := range rec.streams {
+		s, l := &rec.streams[i], &rec.legs[i]
+		if l.guard == nil {
+			if !s.Security.secured() && s.ICE == nil {
+				continue
+			}
+			l.guard = &guard{}
+			rec.guarded = true
+		}
+		g := l.guard
+		for _, a := range g.checked {
+			if !slices.Contains(s.Addrs, a) {
+				s.Addrs = append(s.Addrs, a)
+			}
+		}
+		fresh := s.ICE != nil && (g.ice == nil || g.ice.Ufrag != s.ICE.Ufrag)
+		g.ice = s.ICE
+		if !g.security.same(s.Security) {
+			rec.rekey(i, s.Security, now)
+			fresh = fresh || s.Security.DTLS != nil
+		}
+		if fresh {
+			rec.hurry(now)
+		}
+	}
+}
+
+// rekey gives a stream other keys, or takes them away.
+func (rec *Recording) rekey(i int, security Security, now int64) {
+	g := rec.legs[i].guard
+	g.security = security
+	for n := range g.sides {
+		s := &g.sides[n]
+		s.stop()
+		if s.keys != nil {
+			s.before, s.until = s.keys, now+rekeyOverlap
+		}
+		s.keys, s.shake, s.begun, s.early = nil, nil, 0, nil
+	}
+	switch {
+	case security.SDES != nil:
+		k, err := security.SDES.keys()
+		if err != nil {
+			return // it was checked; without keys nothing is let in
+		}
+		g.sides[sideRTP].keys, g.sides[sideRTCP].keys = k, k
+	case security.DTLS != nil && security.DTLS.Active:
+		rec.shakeHands(i, sideRTP, security.DTLS.Peer, now)
+		if !rec.streams[i].RTCPMux {
+			rec.shakeHands(i, sideRTCP, security.DTLS.PeerRTCP, now)
+		}
+	}
+}
+
+// unprotect ends what the guards have begun; mu is held.
+func (rec *Recording) unprotect() {
+	if rec.over != nil {
+		close(rec.over)
+	}
+	for i := range rec.legs {
+		if g := rec.legs[i].guard; g != nil {
+			for n := range g.sides {
+				g.sides[n].stop()
+			}
+		}
+	}
+}
+
+// abandon ends a recording that was never begun; its ports are another's business.
+func (rec *Recording) abandon() {
+	defer rec.hurrying.Wait()
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	rec.closed = true
+	rec.unprotect()
+}
+
+func (s *side) stop() {
+	if s.shake != nil {
+		s.shake.stop()
+	}
+}
+
+// Kinds of datagrams, by their first byte (RFC 7983 section 7).
+type kind int
+
+const (
+	kindOther kind = iota
+	kindSTUN
+	kindDTLS
+	kindRTP // and RTCP
+)
+
+func kindOf(data []byte) kind {
+	switch {
+	case len(data) == 0:
+		return kindOther
+	case data[0] <= 3:
+		return kindSTUN
+	case data[0] >= 20 && data[0] <= 63:
+		return kindDTLS
+	case data[0] >= 128 && data[0] <= 191:
+		return kindRTP
+	}
+	return kindOther
+}
+
+// admit gives the plain RTP or RTCP of a datagram, or nil when it was for the guard itself or is not let in; mu is held. The
+// datagram's memory is used.
+func (rec *Recording) admit(i, n int, at int64, from netip.AddrPort, data []byte) []byte {
+	g := rec.legs[i].guard
+	s := &g.sides[n]
+	kind := kindOf(data)
+	switch {
+	case kind == kindSTUN && g.ice != nil:
+		rec.answerCheck(i, n, at, from, data)
+		return nil
+	case !g.security.secured():
+		return g.afterKeys(s, n, at, data)
+	case !rec.offered(i, from.Addr()):
+		rec.foreign(i, n, at, from.Addr())
+		return nil
+	case kind == kindDTLS && g.security.DTLS != nil:
+		rec.receiveDTLS(i, n, at, from, data)
+		return nil
+	case kind != kindRTP:
+		rec.malformed(i, n, at, from.Addr())
+		return nil
+	case s.keys == nil && s.shake.going() && len(s.early) < maxEarly:
+		s.early = append(s.early, earlyPacket{at, from, bytes.Clone(data)})
+		return nil
+	}
+	plain, v := g.open(s, rec.isReport(i, n, data), at, data)
+	switch v {
+	case replayed:
+		g.replayed++
+	case forged:
+		g.authFailed++
+	}
+	return plain
+}
+
+// isReport tells RTCP from RTP.
+func (rec *Recording) isReport(i, n int, data []byte) bool {
+	return n == sideRTCP || rec.streams[i].RTCPMux && isRTCP(data)
+}
+
+// offered tells whether the stream takes packets from addr; reports may come from where ours go.
+func (rec *Recording) offered(i int, addr netip.Addr) bool {
+	s := &rec.streams[i]
+	return s.AnySource || slices.Contains(s.Addrs, addr)
+}
+
+// foreign and malformed count what has no content that could be looked at.
+func (rec *Recording) foreign(i, n int, at int64, from netip.Addr) {
+	if n == sideRTCP {
+		rec.receiver.foreignReports.Add(1)
+		return
+	}
+	rec.timeline.packet(i, at, from, nil)
+}
+
+func (rec *Recording) malformed(i, n int, at int64, from netip.Addr) {
+	if n == sideRTCP {
+		rec.receiver.malformedReports.Add(1)
+		return
+	}
+	rec.timeline.packet(i, at, from, nil)
+}
+
+// open tries the keys: those of now, for a source of which nothing came yet also beyond a roll-over, and those of before.
+func (g *guard) open(s *side, report bool, at int64, data []byte) ([]byte, opening) {
+	if s.before != nil && at > s.until {
+		s.before = nil
+	}
+	if s.keys == nil && s.before == nil {
+		return nil, forged
+	}
+	if report {
+		return g.openReport(s, data)
+	}
+	if len(data) < rtpFixedHeader {
+		return nil, forged
+	}
+	if s.keys != nil && s.before == nil && !s.keys.fresh(data) {
+		return s.keys.open(data, data)
+	}
+	// A failure may have written to the destination: there are more keys to try, so it is not the packet.
+	v := forged
+	var plain []byte
+	if s.keys != nil {
+		if plain, v = s.keys.open(g.room(), data); v == forged {
+			plain, v = s.keys.openRolled(g.room(), data)
+		}
+	}
+	if v == forged && s.before != nil {
+		plain, v = s.before.open(g.room(), data)
+	}
+	return plain, v
+}
+
+func (g *guard) openReport(s *side, data []byte) ([]byte, opening) {
+	v := forged
+	var plain []byte
+	if s.keys != nil {
+		plain, v = s.keys.openRTCP(g.room(), data)
+	}
+	if v == forged && s.before != nil {
+		plain, v = s.before.openRTCP(g.room(), data)
+	}
+	return plain, v
+}
+
+// room is memory for one packet.
+func (g *guard) room() []byte {
+	if g.scratch == nil {
+		g.scratch = make([]byte, 0, datagramSize)
+	}
+	return g.scratch
+}
+
+// afterKeys is for a stream that is in clear now: the last packets of when it was not are still opened, so that they do not pass
+// for sound.
+func (g *guard) afterKeys(s *side, n int, at int64, data []byte) []byte {
+	if s.before == nil || at > s.until {
+		s.before = nil
+		return data
+	}
+	if plain, v := g.open(s, n == sideRTCP, at, data); v == opened {
+		return plain
+	}
+	return data
+}
+
+// settleKeys takes what handshakes have agreed on, and then the packets that waited for it; mu is held.
+func (rec *Recording) settleKeys(now int64) {
+	if !rec.guarded {
+		return
+	}
+	for i := range rec.legs {
+		g := rec.legs[i].guard
+		if g == nil || g.security.DTLS == nil {
+			continue
+		}
+		for n := range g.sides {
+			s := &g.sides[n]
+			if s.keys != nil || s.shake == nil || s.shake.going() {
+				continue
+			}
+			s.keys = s.shake.keys()
+			early := s.early
+			s.early = nil
+			for _, e := range early {
+				rec.deliver(i, n, e.at, e.from, rec.admit(i, n, e.at, e.from, e.data))
+			}
+		}
+	}
+}
+
+// deliver gives an opened packet to whom it is for.
+func (rec *Recording) deliver(i, n int, at int64, from netip.AddrPort, data []byte) {
+	switch {
+	case data == nil:
+	case rec.isReport(i, n, data):
+		rec.report(i, at, &datagram{data: data, source: from.Addr()})
+	default:
+		rec.timeline.packet(i, at, from.Addr(), data)
+	}
+}
+
+// waits tells whether some peer waits for an answer of ours.
+func (rec *Recording) waits() bool {
+	for i := range rec.legs {
+		g := rec.legs[i].guard
+		if g == nil {
+			continue
+		}
+		if g.ice != nil && !g.sides[sideRTP].chosen || g.security.DTLS != nil && g.sides[sideRTP].keys == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// hurry drains the recording often until nobody waits, or the limit has passed; mu is held.
+func (rec *Recording) hurry(now int64) {
+	rec.hurryUntil = now + int64(hurryLimit)
+	if rec.hurried || rec.closed {
+		return
+	}
+	if rec.over == nil {
+		rec.over = make(chan struct{})
+	}
+	rec.hurried = true
+	over := rec.over
+	rec.hurrying.Go(func() {
+		ticker := time.NewTicker(hurryInterval)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-over:
+				return
+			case <-ticker.C:
+				if !rec.drainHurried() {
+					return
+				}
+			}
+		}
+	})
+}
+
+// drainHurried drains once; false when that was the last time.
+func (rec *Recording) drainHurried() bool {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	if rec.usable() != nil {
+		return false
+	}
+	err := rec.do(func(b *batch) {
+		rec.nextPoll = 0 // RTCP sockets too: they have handshakes and checks of their own
+		rec.collect(b)
+	})
+	rec.hurried = err == nil && rec.waits() && rec.receiver.clock.at(time.Now()) < rec.hurryUntil
+	return rec.hurried
+}
+
+// reportTo is where receiver reports of stream i go: to where its checks come from, if there are any.
+func (rec *Recording) reportTo(i int) netip.AddrPort {
+	s := &rec.streams[i]
+	g := rec.legs[i].guard
+	if g == nil || g.ice == nil {
+		return s.RTCP
+	}
+	peer := g.sides[sideRTCP].peer
+	if s.RTCPMux {
+		peer = g.sides[sideRTP].peer
+	}
+	if peer.IsValid() {
+		return peer
+	}
+	return s.RTCP
+}
+
+// sealReport protects a report of ours as the stream's security wants it.
+func (rec *Recording) sealReport(i int, data []byte) ([]byte, error) {
+	g := rec.legs[i].guard
+	if !g.security.secured() {
+		return data, nil
+	}
+	k := g.sides[sideRTCP].keys
+	if rec.streams[i].RTCPMux {
+		k = g.sides[sideRTP].keys
+	}
+	if k == nil {
+		return nil, errNotKeyed
+	}
+	return k.seal(data)
+}
+
+// addSecurity adds the guards' figures.
+func (rec *Recording) addSecurity(stats []StreamStats) []StreamStats {
+	for i := range rec.legs {
+		if g := rec.legs[i].guard; g != nil && i < len(stats) {
+			stats[i].AuthFailed, stats[i].Replayed = g.authFailed, g.replayed
+		}
+	}
+	return stats
+}

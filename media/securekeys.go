@@ -1,0 +1,219 @@
+package media
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/pion/rtp"
+	"github.com/pion/srtp/v3"
+	"github.com/pion/transport/v5/replaydetector"
+)
+
+const (
+	// replayWindow is how many packets back a packet may be late, and is still told from a replay: 20 s of 50 packets/s, more
+	// than LateLimit.
+	replayWindow = 1024
+
+	// maxSecureSources bounds the SSRCs that one key may have: each takes memory as long as the key lasts.
+	maxSecureSources = 64
+
+	// maxRollovers bounds the sources of which it is tried whether their first packets, up to the roll-over of the sequence
+	// number, were lost (RFC 3711 section 3.3.1).
+	maxRollovers = 16
+)
+
+// An opening is what became of a protected packet.
+type opening int
+
+const (
+	opened   opening = iota
+	forged           // not authentic, or not readable
+	replayed         // came before, or too late to tell
+)
+
+// Keys protect the packets of one socket pair: theirs for what comes, ours for what goes.
+type keys struct {
+	in, out   *srtp.Context
+	replay    bool // the packet at hand came before
+	heard     map[uint32]bool
+	last      uint32 // the source heard last
+	reporters int    // sources of reports that were heard
+	rollovers int    // packets of which a roll-over was tried
+	header    rtp.Header
+}
+
+// profile finds the suite.
+func (s Suite) profile() (srtp.ProtectionProfile, error) {
+	switch s {
+	case "AES_CM_128_HMAC_SHA1_80":
+		return srtp.ProtectionProfileAes128CmHmacSha1_80, nil
+	case "AES_CM_128_HMAC_SHA1_32":
+		return srtp.ProtectionProfileAes128CmHmacSha1_32, nil
+	case "AES_256_CM_HMAC_SHA1_80":
+		return srtp.ProtectionProfileAes256CmHmacSha1_80, nil
+	case "AES_256_CM_HMAC_SHA1_32":
+		return srtp.ProtectionProfileAes256CmHmacSha1_32, nil
+	case "AEAD_AES_128_GCM":
+		return srtp.ProtectionProfileAeadAes128Gcm, nil
+	case "AEAD_AES_256_GCM":
+		return srtp.ProtectionProfileAeadAes256Gcm, nil
+	}
+	return 0, fmt.Errorf("SRTP suite %q is not known", string(s))
+}
+
+// keys makes the contexts of keys that were told.
+func (s *SDES) keys() (*keys, error) {
+	profile, err := s.Suite.profile()
+	if err != nil {
+		return nil, err
+	}
+	return newKeys(profile, s.Theirs, s.Ours)
+}
+
+func newKeys(profile srtp.ProtectionProfile, theirs []MasterKey, ours Key) (*keys, error) {
+	if len(theirs) == 0 {
+		return nil, errors.New("SRTP without a key of the sender")
+	}
+	k := &keys{heard: map[uint32]bool{}}
+	for i, m := range theirs {
+		key, salt, err := split(profile, m.Key)
+		if err != nil {
+			return nil, err
+		}
+		if i > 0 {
+			if err := k.in.AddCipherForMKI(m.MKI, key, salt); err != nil {
+				return nil, fmt.Errorf("add SRTP key: %w", err)
+			}
+			continue
+		}
+		k.in, err = srtp.CreateContext(key, salt, profile, srtp.MasterKeyIndicator(m.MKI),
+			srtp.SRTPReplayDetectorFactory(k.window), srtp.SRTCPReplayDetectorFactory(k.windowRTCP))
+		if err != nil {
+			return nil, fmt.Errorf("make SRTP context: %w", err)
+		}
+	}
+	key, salt, err := split(profile, ours)
+	if err != nil {
+		return nil, err
+	}
+	if k.out, err = srtp.CreateContext(key, salt, profile); err != nil {
+		return nil, fmt.Errorf("make SRTCP context: %w", err)
+	}
+	return k, nil
+}
+
+func split(profile srtp.ProtectionProfile, k Key) (key, salt []byte, err error) {
+	keyLen, err1 := profile.KeyLen()
+	saltLen, err2 := profile.SaltLen()
+	if err := errors.Join(err1, err2); err != nil {
+		return nil, nil, fmt.Errorf("find SRTP key lengths: %w", err)
+	}
+	b := k.bytes()
+	if len(b) != keyLen+saltLen {
+		return nil, nil, fmt.Errorf("SRTP key of %d bytes: want %d", len(b), keyLen+saltLen)
+	}
+	return b[:keyLen], b[keyLen:], nil
+}
+
+// A window is a replay detector that tells us of what it refuses; the library's error cannot be told from others.
+type window struct {
+	replaydetector.ReplayDetector
+	replaydetector.CheckAccepter
+	refused *bool
+}
+
+// CheckSeq implements replaydetector.CheckAccepter.
+func (w window) CheckSeq(seq uint64) replaydetector.Token {
+	token := w.CheckAccepter.CheckSeq(seq)
+	*w.refused = !token.Passed()
+	return token
+}
+
+func (k *keys) newWindow(most uint64) replaydetector.ReplayDetector {
+	d := replaydetector.New(replayWindow, most)
+	if c, ok := d.(replaydetector.CheckAccepter); ok {
+		return window{d, c, &k.replay}
+	}
+	return d
+}
+
+func (k *keys) window() replaydetector.ReplayDetector     { return k.newWindow(1<<48 - 1) }
+func (k *keys) windowRTCP() replaydetector.ReplayDetector { return k.newWindow(1<<31 - 1) }
+
+// fresh tells that nothing of the packet's source was authentic yet, so that its roll-over counter is a guess.
+func (k *keys) fresh(packet []byte) bool {
+	ssrc := binary.BigEndian.Uint32(packet[8:])
+	return (ssrc != k.last || len(k.heard) == 0) && !k.heard[ssrc]
+}
+
+// open takes the protection off an RTP packet, and writes into dst, which may be the packet itself. After a failure dst is
+// undefined.
+func (k *keys) open(dst, packet []byte) ([]byte, opening) {
+	if len(packet) < rtpFixedHeader {
+		return nil, forged
+	}
+	fresh := k.fresh(packet)
+	if fresh && len(k.heard) == maxSecureSources {
+		return nil, forged
+	}
+	k.replay = false
+	plain, err := k.in.DecryptRTP(dst, packet, &k.header)
+	switch {
+	case err == nil:
+		if k.last = k.header.SSRC; fresh {
+			k.heard[k.last] = true
+		}
+		return plain, opened
+	case k.replay:
+		return nil, replayed
+	}
+	return nil, forged
+}
+
+// openRolled tries a packet that open did not take as one of a source whose packets before the first roll-over did not come.
+func (k *keys) openRolled(dst, packet []byte) ([]byte, opening) {
+	if len(packet) < rtpFixedHeader || k.rollovers == maxRollovers || packet[2]&0x80 != 0 || !k.fresh(packet) {
+		return nil, forged
+	}
+	k.rollovers++
+	ssrc := binary.BigEndian.Uint32(packet[8:])
+	k.in.SetROC(ssrc, 1)
+	plain, v := k.open(dst, packet)
+	if v != opened {
+		k.in.SetROC(ssrc, 0)
+	}
+	return plain, v
+}
+
+// openRTCP takes the protection off an RTCP packet, likewise.
+func (k *keys) openRTCP(dst, packet []byte) ([]byte, opening) {
+	if len(packet) < 8 {
+		return nil, forged
+	}
+	_, known := k.in.Index(binary.BigEndian.Uint32(packet[4:]))
+	if !known && k.reporters == maxSecureSources {
+		return nil, forged
+	}
+	k.replay = false
+	plain, err := k.in.DecryptRTCP(dst, packet, nil)
+	switch {
+	case err == nil:
+		if !known {
+			k.reporters++
+		}
+		return plain, opened
+	case k.replay:
+		return nil, replayed
+	}
+	return nil, forged
+}
+
+// seal protects an RTCP packet of ours.
+func (k *keys) seal(packet []byte) ([]byte, error) {
+	b, err := k.out.EncryptRTCP(nil, packet, nil)
+	if err != nil {
+		return nil, fmt.Errorf("protect receiver report: %w", err)
+	}
+	return b, nil
+}
