@@ -35,6 +35,9 @@ type call struct {
 	paused   atomic.Bool          // every stream is inactive; others read it too
 	log      *zap.Logger
 
+	protections map[siprec.Label]*protection
+	fingerprint media.Fingerprint // of our certificate
+
 	// nil when the call is not recorded.
 	recording *media.Recording
 	writer    *spool.Writer
@@ -46,7 +49,7 @@ func (r *Recorder) Begin(ctx context.Context, in siprec.Invitation) (siprec.Answ
 	ctx = context.WithoutCancel(ctx) // a call that is cancelled meanwhile is ended by End, and every deed has its witness
 	labels := offeredLabels(in.Offer)
 	if len(labels) == 0 {
-		return siprec.Answer{}, &siprec.Refusal{Kind: siprec.NoMedia, Reason: "no audio stream in a format that can be recorded; offer PCMU or PCMA"}
+		return siprec.Answer{}, &siprec.Refusal{Kind: siprec.NoMedia, Reason: "no audio stream in a format that can be recorded; offer PCMU or PCMA, over RTP or over SRTP with keys"}
 	}
 	if err := r.Ready(); err != nil {
 		return siprec.Answer{}, err
@@ -58,6 +61,7 @@ func (r *Recorder) Begin(ctx context.Context, in siprec.Invitation) (siprec.Answ
 	c := &call{
 		id: id.String(), src: in.SRC, any: in.AnySource,
 		channel: map[siprec.Label]int{}, index: map[siprec.Label]int{},
+		protections: map[siprec.Label]*protection{}, fingerprint: r.cfg.Receiver.Fingerprint(),
 		log: r.cfg.Log.With(zap.String("recording_id", id.String()), zap.String("src", in.SRC)),
 	}
 	if in.Metadata != nil {
@@ -80,7 +84,7 @@ func (r *Recorder) Begin(ctx context.Context, in siprec.Invitation) (siprec.Answ
 	r.cfg.Observe(Observation{Event: EventDecision, Class: c.decision.Class, Outcome: string(c.decision.Reason)})
 	c.log.Info("decided", zap.Bool("record", c.decision.Record), zap.String("rule", c.decision.Rule), zap.String("reason", string(c.decision.Reason)))
 
-	answer := declined(in.Offer, in.Local)
+	answer := c.declined(in.Offer, in.Local)
 	if c.decision.Record {
 		if answer, err = r.open(ctx, c, in, key); err != nil {
 			return siprec.Answer{}, err
@@ -239,7 +243,7 @@ func (r *Recorder) Update(ctx context.Context, dialog siprec.DialogID, ch siprec
 		if ch.Offer == nil {
 			return c.local, nil
 		}
-		c.local = declined(ch.Offer, c.local.Addr)
+		c.local = c.declined(ch.Offer, c.local.Addr)
 		return c.local, nil
 	}
 	entry := journalEntry{At: ch.At}

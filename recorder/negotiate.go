@@ -21,9 +21,9 @@ const (
 )
 
 // usable says what of an m-line we can record: the formats to answer, and those that are decoded. No decodable format
-// means that the m-line is refused: never accept a codec and store noise.
+// means that the m-line is refused: never accept a codec and store noise. So does a secure profile without usable keys.
 func usable(m siprec.Media) (answer []siprec.Format, decode []media.Format) {
-	if m.Type != "audio" || m.Port == 0 {
+	if m.Type != "audio" || m.Port == 0 || m.Security() == siprec.Refused {
 		return nil, nil
 	}
 	sound := false
@@ -75,13 +75,16 @@ func labelsOf(o *siprec.Offer) []siprec.Label {
 
 // declined answers an offer that is not to be recorded: every usable m-line accepted as inactive, so that the media never
 // leave the SRC and the SRC does not drop the call.
-func declined(o *siprec.Offer, local netip.Addr) siprec.Answer {
+func (c *call) declined(o *siprec.Offer, local netip.Addr) siprec.Answer {
+	labels := labelsOf(o)
 	a := siprec.Answer{Addr: local, Media: make([]siprec.AnswerMedia, len(o.Media))}
 	for i, m := range o.Media {
 		formats, _ := usable(m)
 		a.Media[i] = siprec.AnswerMedia{Direction: siprec.Inactive, Formats: formats, RTCPMux: m.RTCPMux}
 		if formats != nil {
 			a.Media[i].Port = discardPort
+			c.secureAnswer(&a.Media[i], labels[i], m)
+			a.Media[i].ICE = nil // nobody would answer its checks
 		}
 	}
 	return a
@@ -98,7 +101,7 @@ func stream(m siprec.Media, channel int, anySource bool) media.Stream {
 		Formats:   decode,
 		Active:    m.Port != 0 && m.Direction.Sends() && decode != nil,
 	}
-	if m.Addr.IsValid() {
+	if m.Addr.IsValid() && !m.Addr.IsUnspecified() {
 		s.Addrs = []netip.Addr{m.Addr}
 	}
 	return s

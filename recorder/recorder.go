@@ -161,6 +161,8 @@ func (r *Recorder) count(streams []media.StreamStats) {
 		t.Refused += s.Refused
 		t.Discarded += s.Discarded
 		t.KernelDrops += s.KernelDrops
+		t.AuthFailed += s.AuthFailed
+		t.Replayed += s.Replayed
 	}
 }
 

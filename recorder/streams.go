@@ -36,6 +36,9 @@ func (c *call) assign(p *policy.Policy, class policy.Class, o *siprec.Offer) {
 			continue
 		}
 		s := stream(m, channel, c.any)
+		if s.Formats != nil {
+			c.protect(c.labels[i], m).secure(&s, m)
+		}
 		if at, old := c.index[c.labels[i]]; old {
 			if s.Formats == nil { // refused now: keep what the receiver knows, hear nothing
 				continue
@@ -84,6 +87,7 @@ func (c *call) answer(o *siprec.Offer, in siprec.Invitation) siprec.Answer {
 			continue
 		}
 		a.Media[i].Port = ports[at]
+		c.secureAnswer(&a.Media[i], c.labels[i], m)
 		if c.streams[at].Active {
 			a.Media[i].Direction = siprec.RecvOnly
 		}

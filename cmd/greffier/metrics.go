@@ -55,6 +55,8 @@ func (m *metrics) watch(r *recorder.Recorder, s *spool.Spool) {
 	packets("unknown_payload", func(s media.StreamStats) uint64 { return s.UnknownPayload })
 	packets("refused", func(s media.StreamStats) uint64 { return s.Refused })
 	packets("discarded", func(s media.StreamStats) uint64 { return s.Discarded })
+	packets("auth_failed", func(s media.StreamStats) uint64 { return s.AuthFailed })
+	packets("replayed", func(s media.StreamStats) uint64 { return s.Replayed })
 	packets("kernel_dropped", func(s media.StreamStats) uint64 { return s.KernelDrops })
 	gauge("greffier_spool_recordings", "Recordings in the spool, in progress or waiting to be stored.", func() float64 {
 		ids, err := s.List()
