@@ -20,6 +20,8 @@ var edges = map[string][]string{
 	"siprec":        {},
 	"media/codec":   {},
 	"media/wav":     {},
+	"media/flac":    {},
+	"media/ogg":     {},
 	"storage":       {},
 	"storage/seal":  {},
 	"storage/spool": {},
@@ -31,7 +33,7 @@ var edges = map[string][]string{
 	"catalog":             {"siprec"},
 	"media":               {"media/codec", "media/wav"},
 	// level 2
-	"recorder": {"siprec", "policy", "media", "media/codec", "media/wav", "storage", "storage/seal", "storage/spool", "catalog", "audit"},
+	"recorder": {"siprec", "policy", "media", "media/codec", "media/wav", "media/flac", "media/ogg", "storage", "storage/seal", "storage/spool", "catalog", "audit"},
 	"api":      {"siprec", "policy", "catalog", "audit"},
 	// level 3: cmd/greffier may import everything
 	"cmd/greffier": {"*"},
@@ -51,6 +53,7 @@ var homes = map[string][]string{
 	"github.com/pion/transport/v5":        {"media", "siprec/siprectest"},
 	"golang.org/x/sys":                    {"media", "storage/spool", "audit"},
 	"github.com/thesyncim/gopus":          {"media/codec"},
+	"github.com/thesyncim/gopus":          {"media/codec", "media/ogg"},
 	"cel.dev/cel-go":                      {"policy"},
 	"go.yaml.in/yaml/v3":                  {"policy", "cmd/greffier"},
 	"github.com/minio/minio-go/v7":        {"storage"},
