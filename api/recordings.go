@@ -12,6 +12,7 @@ import (
 
 	"github.com/greffier/greffier/audit"
 	"github.com/greffier/greffier/catalog"
+	"github.com/greffier/greffier/policy"
 )
 
 // Types of access events. docs/formats.md lists them with their data.
@@ -57,6 +58,12 @@ func query(v url.Values) (catalog.Query, error) {
 			if q.State = catalog.State(value); !slices.Contains(catalog.States(), q.State) {
 				err = fmt.Errorf("must be one of %v", catalog.States())
 			}
+		case "mos_below":
+			q.MOSBelow, err = number(value, 1, 5)
+		case "loss_above": // in percent
+			q.LossAbove, err = number(value, 0, 100)
+			q.LossAbove /= 100
+			q.ByLoss = true
 		case "call_id":
 			q.CallID = value
 		case "after":
@@ -74,6 +81,14 @@ func query(v url.Values) (catalog.Query, error) {
 		}
 	}
 	return q, nil
+}
+
+func number(s string, least, most float64) (float64, error) {
+	v, err := strconv.ParseFloat(s, 64)
+	if err != nil || !(v >= least && v <= most) {
+		return 0, fmt.Errorf("must be a number from %v to %v", least, most)
+	}
+	return v, nil
 }
 
 // list answers a search: {"recordings": [...], "next": "cursor of the next page, or empty"}.
@@ -129,29 +144,49 @@ func (s *Server) get(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// audio serves the WAVE file with Range (RFC 9110 section 14). A reason may be stated as ?why=.
+// mediaTypes are the types of the files (RFC 2361, RFC 9639 section 12.1, RFC 7845 section 10).
+var mediaTypes = map[policy.Format]string{policy.WAV: "audio/wav", policy.FLAC: "audio/flac", policy.Opus: "audio/ogg"}
+
+// audio serves the file as it is stored, with Range (RFC 9110 section 14). A reason may be stated as ?why=.
 func (s *Server) audio(w http.ResponseWriter, r *http.Request) {
 	id := r.PathValue("id")
 	sound, err := s.cfg.Player.Play(r.Context(), id, actor, r.URL.Query().Get("why"), r.Header.Get("Range"))
-	switch {
-	case errors.Is(err, ErrNotFound):
-		fail(w, http.StatusNotFound, err.Error())
-		return
-	case errors.Is(err, ErrNotFinished):
-		w.Header().Set("Retry-After", "1")
-		fail(w, http.StatusConflict, err.Error())
-		return
-	case errors.Is(err, ErrGone):
-		fail(w, http.StatusGone, err.Error())
-		return
-	case err != nil:
-		s.internal(w, r, err)
+	if err != nil {
+		s.unplayable(w, r, err)
 		return
 	}
 	defer sound.Close()
-	w.Header().Set("Content-Type", "audio/wav")
-	w.Header().Set("Content-Disposition", fmt.Sprintf("inline; filename=%q", id+".wav"))
+	w.Header().Set("Content-Type", mediaTypes[sound.Format])
+	w.Header().Set("Content-Disposition", fmt.Sprintf("inline; filename=%q", id+"."+string(sound.Format)))
 	http.ServeContent(w, r, "", time.Time{}, sound)
+}
+
+// waveform serves what a player draws: {"interval_ms": 50, "channels": ["base64", ...]}, a byte per interval and channel.
+func (s *Server) waveform(w http.ResponseWriter, r *http.Request) {
+	wave, err := s.cfg.Player.Waveform(r.Context(), r.PathValue("id"), actor)
+	switch {
+	case err != nil:
+		s.unplayable(w, r, err)
+	case wave == nil:
+		fail(w, http.StatusNotFound, "the recording was stored by a version that made no waveforms")
+	default:
+		answer(w, wave)
+	}
+}
+
+// unplayable answers for a recording whose sound cannot be opened.
+func (s *Server) unplayable(w http.ResponseWriter, r *http.Request, err error) {
+	switch {
+	case errors.Is(err, ErrNotFound):
+		fail(w, http.StatusNotFound, err.Error())
+	case errors.Is(err, ErrNotFinished):
+		w.Header().Set("Retry-After", "1")
+		fail(w, http.StatusConflict, err.Error())
+	case errors.Is(err, ErrGone):
+		fail(w, http.StatusGone, err.Error())
+	default:
+		s.internal(w, r, err)
+	}
 }
 
 // witness writes an access event; when it cannot, nothing is shown.

@@ -20,6 +20,7 @@ import (
 
 	"github.com/greffier/greffier/audit"
 	"github.com/greffier/greffier/catalog"
+	"github.com/greffier/greffier/policy"
 )
 
 // Bounds of one request.
@@ -38,9 +39,16 @@ var (
 	ErrGone        = errors.New("there is nothing to play")
 )
 
-// A player opens the plain sound of a recording, after the access has been witnessed.
+// A Sound is the plain file of a recording, opened for one answer.
+type Sound struct {
+	io.ReadSeekCloser
+	Format policy.Format
+}
+
+// A player opens recordings, after the access has been witnessed. A waveform is JSON: it may be absent, and is nil then.
 type player interface {
-	Play(ctx context.Context, id, actor, why, span string) (io.ReadSeekCloser, error)
+	Play(ctx context.Context, id, actor, why, span string) (*Sound, error)
+	Waveform(ctx context.Context, id, actor string) (json.RawMessage, error)
 }
 
 // A finder searches the catalog.
@@ -102,6 +110,7 @@ func (s *Server) Handler() http.Handler {
 	mux.Handle("GET /api/v1/recordings", s.authorised(s.list))
 	mux.Handle("GET /api/v1/recordings/{id}", s.authorised(s.get))
 	mux.Handle("GET /api/v1/recordings/{id}/audio", s.authorised(s.audio))
+	mux.Handle("GET /api/v1/recordings/{id}/waveform", s.authorised(s.waveform))
 	mux.HandleFunc("HEAD /api/v1/recordings/{id}/audio", func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusMethodNotAllowed) // it would count as having listened
 	})

@@ -45,6 +45,19 @@ type silencesJSON struct {
 	TotalMS int64 `json:"total_ms"`
 }
 
+type qualityJSON struct {
+	WorstMOS  float64 `json:"worst_mos"`
+	WorstLoss float64 `json:"worst_loss_ratio"`
+	LongestMS int64   `json:"longest_gap_ms"`
+}
+
+func ratedJSON(q Quality) *qualityJSON {
+	if q == (Quality{}) {
+		return nil
+	}
+	return &qualityJSON{q.MOS, q.Loss, q.LongestGap.Milliseconds()}
+}
+
 // recordingJSON is a recording as the command line and the API show it.
 type recordingJSON struct {
 	ID              string          `json:"id"`
@@ -71,6 +84,7 @@ type recordingJSON struct {
 	RetainUntil     string          `json:"retain_until,omitempty"`
 	Gaps            silencesJSON    `json:"gaps"`
 	Pauses          silencesJSON    `json:"pauses"`
+	Quality         *qualityJSON    `json:"quality,omitempty"`
 	EndCause        siprec.EndCause `json:"end_cause,omitempty"`
 	Warnings        []string        `json:"warnings"`
 }
@@ -87,6 +101,7 @@ func (r Recording) MarshalJSON() ([]byte, error) {
 		LockMode: r.LockMode, LockedUntil: formatTime(r.LockedUntil), QuarantineUntil: formatTime(r.QuarantineUntil), RetainUntil: formatTime(r.RetainUntil),
 		Gaps:     silencesJSON{r.Gaps.Count, r.Gaps.Total.Milliseconds()},
 		Pauses:   silencesJSON{r.Pauses.Count, r.Pauses.Total.Milliseconds()},
+		Quality:  ratedJSON(r.Quality),
 		EndCause: r.EndCause, Warnings: notNil(r.Warnings),
 	})
 }

@@ -27,6 +27,10 @@ type Query struct {
 	Rule   string
 	State  State
 
+	MOSBelow  float64 // worst MOS below this; 0: any
+	ByLoss    bool    // LossAbove counts
+	LossAbove float64 // worst share of lost packets above this, 0 to 1
+
 	NotEnded bool      // only sessions without an end
 	DueBy    time.Time // only recordings with a lock mode whose quarantine ended by then
 
@@ -140,6 +144,12 @@ func (q Query) where() (string, []any, error) {
 	if !q.DueBy.IsZero() {
 		and("lock_mode NOT IN ('', 'none') AND quarantine_until <= ?", q.DueBy.UnixMilli())
 	}
+	if q.MOSBelow > 0 {
+		and("mos > 0 AND mos < ?", q.MOSBelow)
+	}
+	if q.ByLoss {
+		and("mos > 0 AND loss > ?", q.LossAbove)
+	}
 	if q.Party != "" {
 		condition, arg := partyCondition(q.Party)
 		and("id IN (SELECT p.recording_id FROM participants p WHERE "+condition+")", arg)
@@ -178,10 +188,11 @@ func (c *Catalog) recordings(ctx context.Context, tail string, args ...any) ([]R
 func scan(rows *sql.Rows) (Recording, error) {
 	var r Recording
 	var state, channels, participants, callIDs, audio, sidecar, endCause, warnings string
-	var started, ended, duration, locked, quarantine, retain, gaps, pauses int64
+	var started, ended, duration, locked, quarantine, retain, gaps, pauses, longest int64
 	err := rows.Scan(&r.ID, &state, &r.Class, &r.Rule, &r.Reason, &r.Detail, &r.PolicyDigest, &r.SRC, &r.Tenant, &r.CallKeyHash,
 		&started, &ended, &duration, &channels, &participants, &callIDs, &audio, &sidecar,
-		&r.LockMode, &locked, &quarantine, &retain, &r.Gaps.Count, &gaps, &r.Pauses.Count, &pauses, &endCause, &warnings)
+		&r.LockMode, &locked, &quarantine, &retain, &r.Gaps.Count, &gaps, &r.Pauses.Count, &pauses, &endCause, &warnings,
+		&r.Quality.MOS, &r.Quality.Loss, &longest)
 	if err != nil {
 		return Recording{}, err
 	}
@@ -190,6 +201,7 @@ func scan(rows *sql.Rows) (Recording, error) {
 	r.LockedUntil, r.QuarantineUntil, r.RetainUntil = fromMillis(locked), fromMillis(quarantine), fromMillis(retain)
 	r.Duration = time.Duration(duration) * time.Millisecond
 	r.Gaps.Total, r.Pauses.Total = time.Duration(gaps)*time.Millisecond, time.Duration(pauses)*time.Millisecond
+	r.Quality.LongestGap = time.Duration(longest) * time.Millisecond
 	r.Channels, err = parseChannels(channels)
 	err = errors.Join(err,
 		decode(participants, &r.Participants), decode(callIDs, &r.CallIDs), decode(audio, &r.Audio),

@@ -11,7 +11,8 @@ import (
 // columns are those of a recording, in the order of its values.
 const columns = `id, state, class, rule, reason, detail, policy_digest, src, tenant, call_key_hash,
 	started_at, ended_at, duration_ms, channels, participants, call_ids, audio, sidecar,
-	lock_mode, locked_until, quarantine_until, retain_until, gaps, gaps_ms, pauses, pauses_ms, end_cause, warnings`
+	lock_mode, locked_until, quarantine_until, retain_until, gaps, gaps_ms, pauses, pauses_ms, end_cause, warnings,
+	mos, loss, longest_gap_ms`
 
 func (r *Recording) values() []any {
 	return []any{
@@ -20,6 +21,7 @@ func (r *Recording) values() []any {
 		encode(channelsJSON(r.Channels)), encode(notNil(r.Participants)), encode(notNil(r.CallIDs)), encode(r.Audio), encode(r.Sidecar),
 		r.LockMode, millis(r.LockedUntil), millis(r.QuarantineUntil), millis(r.RetainUntil),
 		r.Gaps.Count, r.Gaps.Total.Milliseconds(), r.Pauses.Count, r.Pauses.Total.Milliseconds(), string(r.EndCause), encode(notNil(r.Warnings)),
+		r.Quality.MOS, r.Quality.Loss, r.Quality.LongestGap.Milliseconds(),
 	}
 }
 

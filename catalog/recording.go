@@ -71,6 +71,13 @@ type Silences struct {
 	Total time.Duration // to the millisecond
 }
 
+// A Quality is the worst of what a recording's channels have. All zero: they were not rated.
+type Quality struct {
+	MOS        float64       // lowest, 1 to 4.5
+	Loss       float64       // highest share of lost packets, 0 to 1
+	LongestGap time.Duration // that loss made; to the millisecond
+}
+
 // A Recording is one row of the catalog. Times have millisecond precision and are in UTC; zero means that there is none.
 type Recording struct {
 	ID    string
@@ -104,6 +111,7 @@ type Recording struct {
 
 	Gaps     Silences // not foreseen: lost, late, no media
 	Pauses   Silences // wanted: paused, held
+	Quality  Quality
 	EndCause siprec.EndCause
 	Warnings []string
 }

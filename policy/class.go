@@ -31,8 +31,15 @@ const (
 // A Format is the form in which a recording is stored.
 type Format string
 
-// WAV is a WAVE file: G.711 as it came, or 16-bit linear samples.
-const WAV Format = "wav"
+// The formats.
+const (
+	WAV  Format = "wav"  // a WAVE file: G.711 as it came, or 16-bit linear samples
+	FLAC Format = "flac" // 16-bit linear samples, compressed without loss
+	Opus Format = "opus" // Ogg Opus: small, and not what came but what sounds like it
+)
+
+// Formats lists every format.
+func Formats() []Format { return []Format{WAV, FLAC, Opus} }
 
 // A ChannelOrder says which party gets the first channel.
 type ChannelOrder string

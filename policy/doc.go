@@ -23,7 +23,7 @@
 //	    quarantine: P1D                     # unlocked first; default P1D, without delay (PT0S) with a mandate
 //	    lock: GOVERNANCE                    # default; COMPLIANCE only with a mandate; none
 //	    sample: 2%                          # of the calls that match; 100% only with a mandate; no default
-//	    format: wav                         # default
+//	    format: wav                         # default; flac; opus, which loses
 //	    keep_metadata: [aor, number]        # what the catalog keeps; default DefaultKeepMetadata
 //	    channels: external_first            # default; internal_first; label
 //	rules:

@@ -37,7 +37,7 @@ func readClass(r *reader, key, value *yaml.Node, parent string) *Class {
 		"quarantine":    field(func(n *yaml.Node, path string) { c.Quarantine = readPeriod(r, n, path) }),
 		"lock":          field(func(n *yaml.Node, path string) { c.Lock = choice(r, n, path, Governance, Compliance, NoLock) }),
 		"sample":        field(func(n *yaml.Node, path string) { c.Sample = readSample(r, n, path) }),
-		"format":        field(func(n *yaml.Node, path string) { c.Format = readFormat(r, n, path) }),
+		"format":        field(func(n *yaml.Node, path string) { c.Format = choice(r, n, path, Formats()...) }),
 		"keep_metadata": field(func(n *yaml.Node, path string) { c.KeepMetadata = readFields(r, n, path) }),
 		"channels": field(func(n *yaml.Node, path string) {
 			c.Channels = choice(r, n, path, ExternalFirst, InternalFirst, ByLabel)
@@ -133,13 +133,6 @@ func readSample(r *reader, n *yaml.Node, path string) Sample {
 		r.problem(n, path, "%v", err)
 	}
 	return v
-}
-
-func readFormat(r *reader, n *yaml.Node, path string) Format {
-	if s, ok := r.scalar(n, path, "wav", "!!str"); ok && Format(s) != WAV {
-		r.problem(n, path, "%q cannot be written: this version stores wav", s)
-	}
-	return WAV
 }
 
 func readFields(r *reader, n *yaml.Node, path string) []Field {

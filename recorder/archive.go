@@ -10,6 +10,8 @@ import (
 
 	"github.com/greffier/greffier/audit"
 	"github.com/greffier/greffier/catalog"
+	"github.com/greffier/greffier/media"
+	"github.com/greffier/greffier/policy"
 	"github.com/greffier/greffier/siprec"
 	"github.com/greffier/greffier/storage"
 	"github.com/greffier/greffier/storage/seal"
@@ -61,8 +63,9 @@ var ErrNotFinished = errors.New("not finished yet")
 
 // A Playback is the plain sound of a recording, with random access. Nothing of it is ever written to disk.
 type Playback struct {
-	*io.SectionReader // recording.wav
+	*io.SectionReader // the file
 	Recording         catalog.Recording
+	Format            policy.Format // of the file
 	object            storage.Object
 }
 
@@ -76,7 +79,7 @@ type playedData struct {
 }
 
 // Play opens a recording for listening. The access is in the audit log before the first byte is served: actor is who
-// listens, why is the reason that they state, span the bytes of the WAVE file that they asked for (RFC 9110 section 14.2; empty: all).
+// listens, why is the reason that they state, span the bytes of the file that they asked for (RFC 9110 section 14.2; empty: all).
 func (a *Archive) Play(ctx context.Context, id, actor, why, span string) (*Playback, error) {
 	row, err := a.Catalog.Get(ctx, id)
 	if err != nil {
@@ -107,7 +110,22 @@ func (a *Archive) Play(ctx context.Context, id, actor, why, span string) (*Playb
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open recording: %w", err), object.Close())
 	}
-	return &Playback{SectionReader: plain, Recording: row, object: object}, nil
+	return &Playback{SectionReader: plain, Recording: row, Format: formatOf(row.Audio.Key), object: object}, nil
+}
+
+// Waveform gives the course of a recording's channels, without which a player can only be listened through. The access is witnessed
+// as a view. It is nil for a recording of an older version.
+func (a *Archive) Waveform(ctx context.Context, id, actor string) (*media.Waveform, error) {
+	row, side, err := a.Show(ctx, id, actor)
+	switch {
+	case err != nil:
+		return nil, err
+	case row.State == catalog.StateRecording || row.State == catalog.StateFinishing:
+		return nil, ErrNotFinished
+	case side == nil:
+		return nil, fmt.Errorf("%w: the recording is %s", ErrNotPlayable, row.State)
+	}
+	return side.Waveform, nil
 }
 
 // sidecar opens a recording's sidecar. The caller has witnessed the access, or shows it to nobody.

@@ -9,11 +9,8 @@ import (
 	"github.com/greffier/greffier/storage/seal"
 )
 
-// Names of the two objects of a recording, in the spool and at the end of their keys in the store.
-const (
-	audioName   = "recording.wav.age"
-	sidecarName = "recording.json.age"
-)
+// sidecarName is the name of the sealed sidecar, in the spool and at the end of its key in the store. audioName is the other's.
+const sidecarName = "recording.json.age"
 
 // finish brings one recording from the spool into the store: assemble, seal, put, lock, index, and only then remove the
 // spool. Every step may be repeated: what is staged is used again, what is stored already is recognised by its hash.

@@ -72,14 +72,18 @@ func (a *Archive) pairs(ctx context.Context) (map[string]pair, []string, error) 
 		id, name := path.Base(path.Dir(info.Key)), path.Base(info.Key)
 		p := out[id]
 		at := &p.audio
-		switch name {
-		case audioName:
-		case sidecarName:
+		switch {
+		case name == sidecarName:
 			at = &p.sidecar
-		default:
+		case !isAudioName(name):
 			continue
 		}
-		if at.Key != "" {
+		if at.Key != "" && at.Key != info.Key {
+			problems = append(problems, fmt.Sprintf("%s: the recording is there in another format too", info.Key))
+			if at.Modified.Before(info.Modified) {
+				continue
+			}
+		} else if at.Key != "" {
 			problems = append(problems, fmt.Sprintf("%s: has more than one version", info.Key))
 			if at.Modified.Before(info.Modified) {
 				continue

@@ -53,6 +53,7 @@ func (w *words) storedRow(s *Sidecar, o objectData) catalog.Recording {
 		row.Pauses.Count++
 		row.Pauses.Total += time.Duration(p.ToMS-p.FromMS) * time.Millisecond
 	}
+	row.Quality = s.worstQuality()
 	if s.Class.Keeps(policy.FieldCallIDs) {
 		row.CallIDs = append([]string{s.Session.CallID}, s.Session.CallIDs...)
 	}
@@ -65,6 +66,22 @@ func (w *words) storedRow(s *Sidecar, o objectData) catalog.Recording {
 		row.Channels = append(row.Channels, keptChannel(c, people, s.Session.StartedAt))
 	}
 	return row
+}
+
+// worstQuality takes the worst figure of any channel.
+func (s *Sidecar) worstQuality() (worst catalog.Quality) {
+	for _, c := range s.Channels {
+		q := c.Quality
+		if q == nil {
+			continue
+		}
+		if worst.MOS == 0 || q.MOS < worst.MOS {
+			worst.MOS = q.MOS
+		}
+		worst.Loss = max(worst.Loss, q.Loss)
+		worst.LongestGap = max(worst.LongestGap, time.Duration(q.LongestGap)*time.Millisecond)
+	}
+	return worst
 }
 
 // keptParticipant is what the class lets the catalog keep of a participant (R47).

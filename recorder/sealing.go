@@ -10,11 +10,13 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"iter"
 	"os"
 
+	"go.uber.org/zap"
+
 	"github.com/greffier/greffier/media"
-	"github.com/greffier/greffier/media/codec"
-	"github.com/greffier/greffier/media/wav"
+	"github.com/greffier/greffier/policy"
 	"github.com/greffier/greffier/storage/seal"
 )
 
@@ -36,6 +38,7 @@ func (r *Recorder) seal(ctx context.Context, id string, key *seal.Key) (*Sidecar
 	}
 	plan := h.plan()
 	side := h.sidecar(plan)
+	side.rate(&plan)
 	if err := r.sealAudio(ctx, id, key, &plan, &side); err != nil {
 		return nil, fmt.Errorf("seal audio: %w", err)
 	}
@@ -49,31 +52,63 @@ func (r *Recorder) seal(ctx context.Context, id string, key *seal.Key) (*Sidecar
 	return &side, nil
 }
 
+// storedAsWAV is the warning of a recording whose class asks for a format that could not be written.
+const storedAsWAV = "stored-as-wav"
+
+// sealAudio makes the sealed audio in the format of its class. A format that cannot hold the recording, or whose encoder fails, is
+// no reason to lose it: then it is wav.
 func (r *Recorder) sealAudio(ctx context.Context, id string, key *seal.Key, plan *media.Plan, side *Sidecar) error {
-	format := wavFormat(plan.Encoding, plan.Rate, plan.Channels)
-	size := plan.DataBytes()
+	format := formatFor(side.Class.Format, plan)
+	err := r.sealAs(ctx, format, id, key, plan, side)
+	if errors.Is(err, errEncoder) && format != policy.WAV {
+		r.cfg.Log.Error("encode", zap.String("recording_id", id), zap.String("format", string(format)), zap.Error(err))
+		format = policy.WAV
+		err = r.sealAs(ctx, format, id, key, plan, side)
+	}
+	if wanted := side.Class.Format; format != wanted && wanted != "" {
+		side.Warnings = append(side.Warnings, storedAsWAV)
+	}
+	return err
+}
+
+// sealAs goes through the sound once: it is written, hashed, sealed, and its levels are measured.
+func (r *Recorder) sealAs(ctx context.Context, format policy.Format, id string, key *seal.Key, plan *media.Plan, side *Sidecar) error {
+	levels := media.NewLevels(plan.Encoding, plan.Rate, plan.Channels)
 	plain := newCounter(io.Discard)
-	sealed, err := r.stage(id, audioName, key, func(w io.Writer) error {
+	sealed, err := r.stage(id, audioName(format), key, func(w io.Writer) error {
 		plain.w = w
-		if _, err := plain.Write(wav.Header(format, size)); err != nil {
-			return err
-		}
-		if err := plan.Write(plain, blocks(r.cfg.Spool.Read(id, key.SpoolKey()))); err != nil {
-			return err
-		}
-		if pad := wav.Padding(size); pad > 0 {
-			if _, err := plain.Write(make([]byte, pad)); err != nil {
-				return err
-			}
-		}
-		return ctx.Err()
+		return writeSound(ctx, plain, format, plan, levels, blocks(r.cfg.Spool.Read(id, key.SpoolKey())))
 	})
 	if err != nil {
 		return err
 	}
+	side.Audio.Format = format
 	side.Audio.Size, side.Audio.SHA256 = plain.n, plain.sum()
 	side.Audio.SealedSize, side.Audio.SealedSHA256 = sealed.n, sealed.sum()
+	side.measured(levels.Results())
 	return nil
+}
+
+// writeSound writes a whole file of the format. Its error is errEncoder when neither the blocks nor w nor the end of ctx is to blame.
+func writeSound(ctx context.Context, w io.Writer, format policy.Format, plan *media.Plan, levels io.Writer, sound iter.Seq2[media.Block, error]) error {
+	out := &gate{ctx: ctx, w: w}
+	file, err := newSoundFile(out, format, plan)
+	if err != nil && out.err == nil {
+		return errors.Join(errEncoder, err)
+	}
+	if err != nil {
+		return err
+	}
+	in := &gate{ctx: ctx, w: file}
+	err = plan.Write(io.MultiWriter(levels, in), sound)
+	if err == nil {
+		err = file.Close()
+		in.err = err
+	}
+	if err != nil && in.err != nil && out.err == nil && ctx.Err() == nil {
+		err = errors.Join(errEncoder, err)
+	}
+	return err
 }
 
 // stage writes one sealed file into the spool, durably, and tells what it came to.
@@ -116,17 +151,6 @@ func (c *counter) Write(p []byte) (int, error) {
 }
 
 func (c *counter) sum() string { return hex.EncodeToString(c.h.Sum(nil)) }
-
-func wavFormat(e codec.Encoding, rate, channels int) wav.Format {
-	f := wav.Format{Tag: wav.PCM, SampleRate: rate, Channels: channels, BitsPerSample: 8 * e.BytesPerSample()}
-	switch e {
-	case codec.PCMU:
-		f.Tag = wav.MuLaw
-	case codec.PCMA:
-		f.Tag = wav.ALaw
-	}
-	return f
-}
 
 // readSidecar opens a sealed sidecar from a file.
 func readSidecar(path string, key *seal.Key) (*Sidecar, error) {

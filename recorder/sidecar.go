@@ -27,6 +27,8 @@ type Sidecar struct {
 	Pauses       []Pause       `json:"pauses"`
 	Warnings     []string      `json:"warnings"`
 	Metadata     []Received    `json:"metadata"`
+	// Waveform is made in the pass that writes the stored file, so that it shows what is in it (docs/decisions/0009).
+	Waveform *media.Waveform `json:"waveform,omitempty"`
 }
 
 // A Session is the recording session (RFC 7866) and what it says of the communication session that it recorded.
@@ -70,6 +72,9 @@ type Channel struct {
 	Mixed        bool               `json:"mixed"`
 	Participants []Presence         `json:"participants"`
 	Stats        *media.StreamStats `json:"stats,omitempty"`
+	// Levels are absent in sidecars of older versions; Quality is, too, of a channel on which nothing came.
+	Levels  *media.ChannelLevels `json:"levels,omitempty"`
+	Quality *media.Quality       `json:"quality,omitempty"`
 }
 
 // A Presence is a participant on a channel for a time, in milliseconds from the first sample.
@@ -79,15 +84,17 @@ type Presence struct {
 	ToMS        int64                `json:"to_ms"`
 }
 
-// Audio describes recording.wav.
+// Audio describes the file that holds the sound: recording.wav, recording.flac or recording.opus.
 type Audio struct {
-	Encoding     string `json:"encoding"` // PCMU, PCMA or L16
+	Format policy.Format `json:"format,omitempty"` // of the file; absent: wav
+	// Encoding is that of the samples before they were written: PCMU, PCMA or L16.
+	Encoding     string `json:"encoding"`
 	SampleRate   int    `json:"sample_rate"`
 	Channels     int    `json:"channels"`
 	Samples      int64  `json:"samples"` // per channel
-	Size         int64  `json:"size"`    // bytes of recording.wav
+	Size         int64  `json:"size"`    // bytes of the file
 	SHA256       string `json:"sha256"`
-	SealedSize   int64  `json:"sealed_size"` // bytes of recording.wav.age
+	SealedSize   int64  `json:"sealed_size"` // bytes of the sealed file
 	SealedSHA256 string `json:"sealed_sha256"`
 }
 
@@ -269,3 +276,31 @@ func samples(n int64, rate int) time.Duration {
 
 // utcMS is the form in which times are stored: UTC, whole milliseconds.
 func utcMS(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
+
+// audioName is the name of the sealed audio that the sidecar describes.
+func (s *Sidecar) audioName() string {
+	if s.Audio.Format == "" {
+		return audioName(policy.WAV)
+	}
+	return audioName(s.Audio.Format)
+}
+
+// rate adds the quality of each channel's packets.
+func (s *Sidecar) rate(plan *media.Plan) {
+	for i := range s.Channels {
+		c := &s.Channels[i]
+		if q, ok := media.Measure(plan, c.Index, plan.Encoding.String(), c.Stats); ok {
+			c.Quality = &q
+		}
+	}
+}
+
+// measured adds what was measured while the sound was written.
+func (s *Sidecar) measured(levels []media.ChannelLevels, wave media.Waveform) {
+	s.Waveform = &wave
+	for i := range s.Channels {
+		if c := &s.Channels[i]; c.Index < len(levels) {
+			c.Levels = &levels[c.Index]
+		}
+	}
+}

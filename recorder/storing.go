@@ -38,7 +38,7 @@ const (
 func (r *Recorder) store(ctx context.Context, side *Sidecar) (row catalog.Recording, err error) {
 	terms := termsOf(side)
 	objects := objectData{PlainSHA256: side.Audio.SHA256, QuarantineTo: terms.quarantine, DurationMS: side.Session.DurationMS}
-	if objects.Audio, err = r.staged(side, audioName); err != nil {
+	if objects.Audio, err = r.staged(side, side.audioName()); err != nil {
 		return row, err
 	}
 	if objects.Audio.SHA256 != side.Audio.SealedSHA256 {
@@ -56,7 +56,7 @@ func (r *Recorder) store(ctx context.Context, side *Sidecar) (row catalog.Record
 			return nil, err
 		}
 		meta[metaPlain], meta[metaPlainSize] = side.Audio.SHA256, strconv.FormatInt(side.Audio.Size, 10)
-		if objects.Audio.VersionID, err = r.put(ctx, side.ID, audioName, objects.Audio, meta); err != nil {
+		if objects.Audio.VersionID, err = r.put(ctx, side.ID, side.audioName(), objects.Audio, meta); err != nil {
 			return nil, err
 		}
 		return objects, nil

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/user"
+	"path/filepath"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -15,13 +16,14 @@ import (
 
 	"github.com/greffier/greffier/audit"
 	"github.com/greffier/greffier/catalog"
+	"github.com/greffier/greffier/policy"
 	"github.com/greffier/greffier/recorder"
 )
 
 type recordingsCmd struct {
 	List listCmd `cmd:"" help:"Find recordings by their metadata."`
 	Show showCmd `cmd:"" help:"Show everything that is known of one recording."`
-	Play playCmd `cmd:"" help:"Write the sound of one recording as a WAVE file."`
+	Play playCmd `cmd:"" help:"Write the sound of one recording as it is stored: a WAVE, FLAC or Ogg Opus file."`
 }
 
 // operator names the person at this machine's command line, for the audit log.
@@ -46,11 +48,21 @@ type listCmd struct {
 	CallID string `name:"call-id" placeholder:"ID" help:"An identifier of the call: Call-ID, Session-ID, UCID ..."`
 	Limit  int    `help:"At most so many, newest first; 0: all." default:"0"`
 	JSON   bool   `name:"json" help:"Print JSON."`
+
+	MOSBelow  float64  `name:"mos-below" placeholder:"MOS" help:"Worst channel rated below this, 1 to 4.5."`
+	LossAbove *float64 `name:"loss-above" placeholder:"PERCENT" help:"Worst channel lost more than this share of its packets."`
 }
 
 func (l listCmd) query() (catalog.Query, error) {
 	q := catalog.Query{
 		Party: l.Party, Number: l.Number, SRC: l.SRC, Class: l.Class, Rule: l.Rule, State: catalog.State(l.State), CallID: l.CallID, Limit: l.Limit,
+		MOSBelow: l.MOSBelow,
+	}
+	if l.LossAbove != nil {
+		if !(*l.LossAbove >= 0 && *l.LossAbove <= 100) {
+			return q, fmt.Errorf("--loss-above: %v is no percentage", *l.LossAbove)
+		}
+		q.ByLoss, q.LossAbove = true, *l.LossAbove/100
 	}
 	if l.State != "" && !slices.Contains(catalog.States(), q.State) {
 		return q, fmt.Errorf("--state: %q is none of %v", l.State, catalog.States())
@@ -161,13 +173,16 @@ func (c showCmd) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return notFound(c.ID, err)
 	}
+	if side != nil {
+		side.Waveform = nil // thousands of figures, for players: GET /api/v1/recordings/{id}/waveform
+	}
 	return printJSON(s.out, map[string]any{"catalog": row, "sidecar": side})
 }
 
 type playCmd struct {
 	located
 	ID     string        `arg:"" help:"The recording."`
-	Output string        `short:"o" placeholder:"FILE" help:"Where to write; - is standard output." default:"-"`
+	Output string        `short:"o" placeholder:"FILE" help:"Where to write, as call.wav; without an extension, the format's is added. - is standard output." default:"-"`
 	Why    string        `placeholder:"TEXT" help:"The reason, for the audit log."`
 	Wait   time.Duration `help:"How long to wait for a recording that is being finished." default:"30s"`
 }
@@ -190,7 +205,11 @@ func (c playCmd) Run(ctx context.Context, s streams) (err error) {
 		_, err := io.Copy(s.out, sound)
 		return err
 	}
-	f, err := os.OpenFile(c.Output, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	output, err := outputName(c.Output, sound.Format)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(output, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("write sound: %w", err)
 	}
@@ -201,8 +220,24 @@ func (c playCmd) Run(ctx context.Context, s streams) (err error) {
 	if err := errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("write sound: %w", err)
 	}
-	fmt.Fprintf(s.err, "%s: %d bytes\n", c.Output, n)
+	fmt.Fprintf(s.err, "%s: %d bytes\n", output, n)
 	return nil
+}
+
+// extensions name the format of a file, in lower case.
+var extensions = map[string]policy.Format{".wav": policy.WAV, ".flac": policy.FLAC, ".opus": policy.Opus, ".ogg": policy.Opus}
+
+// outputName gives a file's name the extension of what is written to it, and refuses one that says something else: a player, or a
+// court, would be told the wrong thing.
+func outputName(name string, f policy.Format) (string, error) {
+	ext := strings.ToLower(filepath.Ext(name))
+	switch said, known := extensions[ext]; {
+	case ext == "":
+		return name + "." + string(f), nil
+	case known && said != f:
+		return "", fmt.Errorf("the recording is stored as %s, and %s says %s: write to %s; ffmpeg converts it", f, name, said, strings.TrimSuffix(name, filepath.Ext(name))+"."+string(f))
+	}
+	return name, nil
 }
 
 // wait opens the recording, and waits a while for one whose call has just ended.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -362,17 +363,30 @@ func (m *Main) close() error {
 // A player lets the API play from the archive, in the API's words.
 type player struct{ archive *recorder.Archive }
 
-func (p player) Play(ctx context.Context, id, actor, why, span string) (io.ReadSeekCloser, error) {
+func (p player) Play(ctx context.Context, id, actor, why, span string) (*api.Sound, error) {
 	sound, err := p.archive.Play(ctx, id, actor, why, span)
+	if err != nil {
+		return nil, inWordsOfAPI(err)
+	}
+	return &api.Sound{ReadSeekCloser: sound, Format: sound.Format}, nil
+}
+
+func (p player) Waveform(ctx context.Context, id, actor string) (json.RawMessage, error) {
+	wave, err := p.archive.Waveform(ctx, id, actor)
+	if err != nil || wave == nil {
+		return nil, inWordsOfAPI(err)
+	}
+	return json.Marshal(wave)
+}
+
+func inWordsOfAPI(err error) error {
 	switch {
 	case errors.Is(err, catalog.ErrNotFound):
-		return nil, api.ErrNotFound
+		return api.ErrNotFound
 	case errors.Is(err, recorder.ErrNotFinished):
-		return nil, api.ErrNotFinished
+		return api.ErrNotFinished
 	case errors.Is(err, recorder.ErrNotPlayable):
-		return nil, api.ErrGone
-	case err != nil:
-		return nil, err
+		return api.ErrGone
 	}
-	return sound, nil
+	return err
 }
