@@ -73,6 +73,7 @@ func TestPutAndGet(t *testing.T) {
 	path := file(t)
 	c := open(t, path)
 	want := full("01")
+	want.Quality = catalog.Quality{MOS: 3.87, Loss: 0.012346, LongestGap: 620 * time.Millisecond}
 	bare := catalog.Recording{ID: "02", State: catalog.StateNotRecorded, StartedAt: start}
 	put(t, c, catalog.Recording{ID: "01", State: catalog.StateRecording, StartedAt: start, CallIDs: []string{"old"}}, want, bare)
 	for range 2 { // and once more by another process

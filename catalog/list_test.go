@@ -37,6 +37,7 @@ func fixture(t testing.TB, c *catalog.Catalog) []catalog.Recording {
 			Participants: []catalog.Participant{person("h:b0b1001", "", "h:e1001")}},
 		{ID: "e", State: catalog.StateFailed, SRC: "core"},
 	}
+	rs[0].Quality, rs[1].Quality, rs[2].Quality = catalog.Quality{MOS: 4.41}, catalog.Quality{MOS: 3.1, Loss: 0.03}, catalog.Quality{MOS: 2, Loss: 0.1}
 	for i := range rs {
 		rs[i].StartedAt = start.Add(time.Duration(min(i, 3)) * time.Hour)
 		put(t, c, rs[i])
@@ -75,6 +76,10 @@ func TestList(t *testing.T) {
 		{"call id", catalog.Query{CallID: "shared"}, []string{"c", "a"}},
 		{"hashed call id", catalog.Query{CallID: "h:c0ffee"}, []string{"d"}},
 		{"part of a call id", catalog.Query{CallID: "id-"}, []string{}},
+		{"worse than", catalog.Query{MOSBelow: 3.5}, []string{"c", "b"}},
+		{"worse than, and not equal", catalog.Query{MOSBelow: 3.1}, []string{"c"}},
+		{"any loss", catalog.Query{ByLoss: true}, []string{"c", "b"}},
+		{"much loss", catalog.Query{ByLoss: true, LossAbove: 0.03}, []string{"c"}},
 		{"src", catalog.Query{SRC: "edge"}, []string{"b", "a"}},
 		{"class", catalog.Query{Class: "orders"}, []string{"c", "a"}},
 		{"rule", catalog.Query{Rule: "sample"}, []string{"d", "b"}},

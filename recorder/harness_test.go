@@ -116,6 +116,12 @@ func invitation(callID string) siprec.Invitation {
 // say sends n packets of a pattern to a port, 20 ms of timestamps apart.
 func say(t *testing.T, port int, ssrc uint32, n int, fill byte) {
 	t.Helper()
+	sayBut(t, port, ssrc, n, fill, func(int) bool { return false })
+}
+
+// sayBut leaves packets out.
+func sayBut(t *testing.T, port int, ssrc uint32, n int, fill byte, out func(i int) bool) {
+	t.Helper()
 	conn, err := net.DialUDP("udp", nil, &net.UDPAddr{IP: loopback.AsSlice(), Port: port})
 	if err != nil {
 		t.Fatal(err)
@@ -126,6 +132,9 @@ func say(t *testing.T, port int, ssrc uint32, n int, fill byte) {
 		payload[i] = fill
 	}
 	for i := range n {
+		if out(i) {
+			continue
+		}
 		p := rtp.Packet{Header: rtp.Header{Version: 2, SSRC: ssrc, SequenceNumber: uint16(i), Timestamp: uint32(160 * i)}, Payload: payload}
 		b, err := p.Marshal()
 		if err != nil {

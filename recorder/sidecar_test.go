@@ -30,9 +30,49 @@ const (
 <participantstreamassoc participant_id="Q2Fyb2w="><send>czI=</send><recv>czE=</recv></participantstreamassoc></recording>`
 )
 
-// TestSidecarGolden pins the stored format: a call with a transfer, a hold and a gap. The file is never regenerated to pass; a
-// change of format is a new version.
+// TestSidecarGolden pins the stored format: a call with a transfer, a hold and a gap. The files are never regenerated to pass; a
+// change of format is a new version. The first is of the version that knew neither other formats nor levels and quality; what it holds is
+// still written so.
 func TestSidecarGolden(t *testing.T) {
+	side, _ := goldenSidecar(t, policy.WAV)
+	compareGolden(t, side, "sidecar.golden.json")
+
+	side, plan := goldenSidecar(t, policy.Opus)
+	side.rate(&plan)
+	levels := media.NewLevels(plan.Encoding, plan.Rate, plan.Channels)
+	sound := make([]byte, 2*plan.Samples)
+	for i := range sound {
+		sound[i] = codec.PCMU.Silence()
+		if i%2 == 0 && i < 32000 { // two seconds of channel 0
+			sound[i] = 0x20
+		}
+	}
+	if _, err := levels.Write(sound); err != nil {
+		t.Fatal(err)
+	}
+	side.measured(levels.Results())
+	side.Audio.Format = policy.Opus
+	side.Warnings = append(side.Warnings, missingWarning)
+	compareGolden(t, side, "sidecar-levels.golden.json")
+}
+
+func compareGolden(t *testing.T, side Sidecar, name string) {
+	t.Helper()
+	got, err := json.MarshalIndent(side, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := os.ReadFile("testdata/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)+"\n"); diff != "" {
+		t.Errorf("sidecar differs from the golden file %s (-want +got):\n%s", name, diff)
+	}
+}
+
+func goldenSidecar(t *testing.T, format policy.Format) (Sidecar, media.Plan) {
+	t.Helper()
 	at := func(ms int) time.Time {
 		return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC).Add(time.Duration(ms) * time.Millisecond)
 	}
@@ -52,7 +92,7 @@ func TestSidecarGolden(t *testing.T) {
 			Decision: Decision{Record: true, Class: "orders", Rule: "desk", Reason: "rule", PolicyDigest: "d1", At: at(-5)},
 			Class: policy.Class{
 				Name: "orders", Purpose: "Proof of orders", LegalBasis: policy.LegalObligation, Mandate: "Art. 16(7)", Retention: period("P5Y"),
-				Lock: policy.Compliance, Sample: policy.All, Format: policy.WAV, KeepMetadata: policy.DefaultKeepMetadata(), Channels: policy.ExternalFirst,
+				Lock: policy.Compliance, Sample: policy.All, Format: format, KeepMetadata: policy.DefaultKeepMetadata(), Channels: policy.ExternalFirst,
 			},
 		}},
 		{At: at(2000), Streams: both(false), Pause: &pauseEntry{Reason: holdReason}},
@@ -63,21 +103,12 @@ func TestSidecarGolden(t *testing.T) {
 			{Channel: 1, SSRC: 2, Packets: 440, Bytes: 70400, Placed: 440, Lost: 10, FirstArrival: at(40), LastArrival: at(9980)},
 		}}},
 	}}
-	side := h.sidecar(media.Plan{Encoding: codec.PCMU, Rate: media.Rate, Channels: 2, Offset: 160, Samples: 79840, Gaps: []media.Gap{
+	plan := media.Plan{Encoding: codec.PCMU, Rate: media.Rate, Channels: 2, Offset: 160, Samples: 79840, Gaps: []media.Gap{
 		{Channel: 0, Start: 15840, Samples: 8000, Cause: media.CauseInactive},
 		{Channel: 1, Start: 15840, Samples: 8000, Cause: media.CauseInactive},
 		{Channel: 1, Start: 40000, Samples: 1600, Cause: media.CauseLost},
-	}})
+	}}
+	side := h.sidecar(plan)
 	side.Audio.Size, side.Audio.SHA256, side.Audio.SealedSize, side.Audio.SealedSHA256 = 159738, "aa", 160000, "bb"
-	got, err := json.MarshalIndent(side, "", "  ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	want, err := os.ReadFile("testdata/sidecar.golden.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), string(got)+"\n"); diff != "" {
-		t.Errorf("sidecar differs from the golden file (-want +got):\n%s", diff)
-	}
+	return side, plan
 }
