@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -41,6 +42,12 @@ type call struct {
 	// nil when the call is not recorded.
 	recording *media.Recording
 	writer    *spool.Writer
+
+	watched atomic.Pointer[[]watchedStream] // streams by the receiver's index, as Watch sees them
+
+	telling sync.Mutex // held by Watch while it tells of this call
+	over    bool       // by telling: the call has ended
+	watches []streamWatch
 }
 
 // Begin implements srs.Recorder: it decides about an offered session and, when the answer is yes, opens everything that
@@ -186,6 +193,7 @@ func (r *Recorder) open(ctx context.Context, c *call, in siprec.Invitation, key 
 	if err := r.witness(ctx, EventStarted, c.id, audit.Done, nil); err != nil {
 		return answer, err
 	}
+	c.publish(r.cfg.Clock())
 	return c.answer(in.Offer, in), nil
 }
 
@@ -285,6 +293,9 @@ func (r *Recorder) End(dialog siprec.DialogID, cause siprec.EndCause, at time.Ti
 	if c == nil {
 		return
 	}
+	c.telling.Lock()
+	c.over = true
+	c.telling.Unlock()
 	ctx := context.Background() // a deed that must be witnessed however the request ended
 	if err := r.witness(ctx, EventEnded, c.id, "", endedData{Cause: string(cause), At: utcMS(at)}); err != nil {
 		c.log.Error("end", zap.Error(err))

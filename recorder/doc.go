@@ -3,6 +3,7 @@
 //	Begin    an SRC offers a recording session: decide, then (only when the answer is yes) make a key, a spool and ports
 //	Update   metadata and streams change
 //	End      the session is over: the timeline is closed, the recording waits in the spool
+//	Watch    tells, while a call goes on, of streams that should be recorded and bring nothing
 //	Run      finishes what the spool holds: assemble, seal, store, lock, and only then remove the spool
 //
 // Begin, Update and End are local: they touch no network. Run may fail and be repeated at any step; what it finds in the

@@ -23,6 +23,8 @@ const (
 	EventPaused    = "recording.paused"
 	EventResumed   = "recording.resumed"
 	EventChanged   = "recording.changed" // metadata or streams
+	EventMissing   = "media.missing"     // an active stream brings nothing
+	EventReturned  = "media.returned"    // and does again
 	EventStored    = "recording.stored"
 	EventLocked    = "recording.locked"
 	EventAbandoned = "recording.abandoned"

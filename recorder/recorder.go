@@ -37,6 +37,8 @@ type Config struct {
 	MinFree uint64
 	// Workers is how many recordings are finished at the same time. At least 1.
 	Workers int
+	// MissingAfter is how long an active stream may bring nothing before Watch tells of it; 0 means MissingAfter.
+	MissingAfter time.Duration
 	// Clock tells the time; nil means time.Now.
 	Clock func() time.Time
 	Log   *zap.Logger
@@ -84,6 +86,9 @@ func New(cfg Config) (*Recorder, error) {
 	}
 	if cfg.Observe == nil {
 		cfg.Observe = func(Observation) {}
+	}
+	if cfg.MissingAfter <= 0 {
+		cfg.MissingAfter = MissingAfter
 	}
 	cfg.Workers = max(1, cfg.Workers)
 	return &Recorder{

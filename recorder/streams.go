@@ -112,6 +112,7 @@ const holdReason = "hold"
 // changeStreams makes new streams so. What is to be silent is silenced first, whatever becomes of the rest: promise 1 comes
 // before promise 4. What is to be heard is heard only after it was witnessed. All streams inactive is a pause.
 func (r *Recorder) changeStreams(ctx context.Context, c *call, before []media.Stream, entry journalEntry, metadata bool) error {
+	defer func() { c.publish(r.cfg.Clock()) }() // whatever was reached
 	wanted, quiet, on := c.streams, slices.Clone(c.streams), activeStreams(c.streams)
 	for i := range quiet {
 		quiet[i].Active = quiet[i].Active && i < len(before) && before[i].Active

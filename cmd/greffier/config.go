@@ -77,6 +77,10 @@ type MediaConfig struct {
 	// How long a session that is recorded, and not on hold, may bring no packet at all before it is taken for lost and ended.
 	Silence time.Duration `yaml:"silence" default:"15m"`
 
+	// How long a stream that is to be recorded may bring no packet before log, metrics and audit log say so (media.missing).
+	// An SRC that sends nothing while its party is silent needs a longer time.
+	Missing time.Duration `yaml:"missing" default:"10s"`
+
 	// Ports for RTP and RTCP, as 20000-29999; 0-0 takes free ones. A stream needs two.
 	Ports string `yaml:"ports" default:"20000-29999" placeholder:"LOW-HIGH"`
 }

@@ -167,6 +167,9 @@ func (c Config) check() error {
 	if c.Store.Type == "s3" && (c.Store.S3.Endpoint == "" || c.Store.S3.Bucket == "") {
 		problems = append(problems, errors.New("store.s3: endpoint and bucket are needed"))
 	}
+	if c.Media.Missing <= 0 {
+		problems = append(problems, errors.New("media.missing: must be longer than nothing"))
+	}
 	if c.Media.Silence <= 0 {
 		problems = append(problems, errors.New("media.silence: must be longer than nothing"))
 	}

@@ -123,6 +123,7 @@ func (m *Main) open(ctx context.Context) (err error) {
 	m.recorder, err = recorder.New(recorder.Config{
 		Policy: m.parts.policy, Receiver: m.receiver, Spool: m.spool, Keys: a.Keys, Store: a.Store, Catalog: a.Catalog, Audit: a.Audit,
 		PseudonymKey: m.parts.pseudonymKey, MinFree: c.Spool.MinFree, Workers: c.Spool.Workers, Log: m.log.Named("recorder"), Observe: m.metrics.observe,
+		MissingAfter: c.Media.Missing,
 	})
 	if err != nil {
 		return err
@@ -264,6 +265,7 @@ func (m *Main) serve(ctx context.Context, listener net.Listener) error {
 	}
 	start("media", m.receiver.Run)
 	start("recorder", m.recorder.Run)
+	start("watch", m.recorder.Watch)
 	start("sip", m.sip.Serve)
 	start("silence", m.endSilent)
 	start("http", func(context.Context) error { return m.serveHTTP(listener) })
