@@ -52,7 +52,6 @@ var homes = map[string][]string{
 	"github.com/pion/logging":             {"media", "siprec/siprectest"},
 	"github.com/pion/transport/v5":        {"media", "siprec/siprectest"},
 	"golang.org/x/sys":                    {"media", "storage/spool", "audit"},
-	"github.com/thesyncim/gopus":          {"media/codec"},
 	"github.com/thesyncim/gopus":          {"media/codec", "media/ogg"},
 	"cel.dev/cel-go":                      {"policy"},
 	"go.yaml.in/yaml/v3":                  {"policy", "cmd/greffier"},
