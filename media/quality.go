@@ -81,7 +81,7 @@ type Quality struct {
 	MOS        float64 `json:"mos"`            // 1 to 4.5
 }
 
-// Measure rates one channel of a recording: codec is the SDP name of what it came in, stats those of its stream, or nil when a crash
+// Measure rates one channel of a recording: codec is the SDP name of what it came in where stats do not say it, stats those of its stream, or nil when a crash
 // took them away; then loss is judged by the gaps. It is false for a channel on which nothing came: that is no matter of quality.
 func Measure(plan *Plan, channel int, codec string, stats *StreamStats) (Quality, bool) {
 	var lost, silent, longest, bursts int64
@@ -112,6 +112,9 @@ func Measure(plan *Plan, channel int, codec string, stats *StreamStats) (Quality
 		q.Burst = max(1, float64(lost)/float64(bursts)/packet*(1-q.Loss))
 	}
 	q.Loss, q.Burst = rounded(q.Loss, 6), rounded(q.Burst, 2)
+	if stats != nil && stats.Codec != "" {
+		codec = stats.Codec
+	}
 	r := RFactor(RobustnessOf(codec), q.Loss, q.Burst, 0)
 	q.R, q.MOS = rounded(r, 1), rounded(MOS(r), 2)
 	return q, true
@@ -122,7 +125,7 @@ const defaultPacket = 0.020
 
 // lossRatio is the share of a stream's packets that never came or came too late.
 func (s *StreamStats) lossRatio() float64 {
-	missing := float64(s.Lost + s.Late)
+	missing := float64(s.Lost + s.Late - min(s.Lost, s.Recovered))
 	whole := float64(s.Packets-min(s.Packets, s.Duplicate)) + float64(s.Lost)
 	if whole == 0 {
 		return 0

@@ -15,7 +15,7 @@ func TestMissing(t *testing.T) {
 	}
 	held := func(from int) watchedStream { return watchedStream{label: "1", from: at(from)} }
 	got := func(packets, last int) heard {
-		h := heard{packets: uint64(packets)}
+		h := heard{packets: uint64(packets), loud: true}
 		if packets > 0 {
 			h.last = at(last)
 		}
@@ -30,10 +30,10 @@ func TestMissing(t *testing.T) {
 	none := func(int) heard { return heard{} }
 	flowing := func(second int) heard { return got(50*second, second) }
 	stuck := func(packets, last int) func(int) heard { return func(int) heard { return got(packets, last) } }
-	judged := func(loudFrom int) func(int) heard {
+	silentUntil := func(loudFrom int) func(int) heard {
 		return func(second int) heard {
 			h := flowing(second)
-			h.judged, h.loud = true, second >= loudFrom
+			h.loud = second >= loudFrom
 			return h
 		}
 	}
@@ -61,14 +61,13 @@ func TestMissing(t *testing.T) {
 		}},
 		{"resumed between two looks", []step{{20, active(0), flowing, ""}, {28, active(20), stuck(1000, 20), ""}, {60, active(28), flowing, ""}}},
 		{"packets while on hold count for nothing", []step{{20, held(0), flowing, ""}, {60, active(20), stuck(1000, 20), "30 missing no_packets 20;"}}},
-		{"silent", []step{{60, active(0), judged(1000), "11 missing silent 1;"}}},
-		{"silent at first", []step{{60, active(0), judged(30), "11 missing silent 1;30 returned silent 1;"}}},
-		{"soon loud", []step{{60, active(0), judged(10), ""}}},
+		{"silent", []step{{60, active(0), silentUntil(1000), "11 missing silent 1;"}}},
+		{"silent at first", []step{{60, active(0), silentUntil(30), "11 missing silent 1;30 returned silent 1;"}}},
+		{"soon loud", []step{{60, active(0), silentUntil(10), ""}}},
 		{"silent, and then nothing", []step{
-			{12, active(0), judged(1000), "11 missing silent 1;"},
-			{60, active(0), func(int) heard { h := got(600, 12); h.judged = true; return h }, "22 missing no_packets 12;"},
+			{12, active(0), silentUntil(1000), "11 missing silent 1;"},
+			{60, active(0), func(int) heard { h := got(600, 12); h.loud = false; return h }, "22 missing no_packets 12;"},
 		}},
-		{"nobody listens", []step{{60, active(0), flowing, ""}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w, second := &streamWatch{}, 0

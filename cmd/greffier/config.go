@@ -79,7 +79,7 @@ type MediaConfig struct {
 
 	// How long a stream that is to be recorded may bring no packet before log, metrics and audit log say so (media.missing).
 	// An SRC that sends nothing while its party is silent needs a longer time.
-	Missing time.Duration `yaml:"missing" default:"10s"`
+	Missing time.Duration `yaml:"missing" default:"8s"`
 
 	// Ports for RTP and RTCP, as 20000-29999; 0-0 takes free ones. A stream needs two.
 	Ports string `yaml:"ports" default:"20000-29999" placeholder:"LOW-HIGH"`
