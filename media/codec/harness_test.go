@@ -125,3 +125,25 @@ func little(pcm []int16) []byte {
 func cut(b []byte, n int) [][]byte {
 	return slices.Collect(slices.Chunk(b, n))
 }
+
+// decodeHostile decodes a payload of anybody's and checks that what comes out is as many samples as the frames say, at most
+// most of them.
+func decodeHostile(t *testing.T, d codec.Decoder, payload []byte, most int) {
+	t.Helper()
+	before := []int16{1, 2, 3}
+	frames, malformed := d.Frames(nil, payload)
+	pcm, err := d.Decode(before, payload)
+	if !slices.Equal(pcm[:3], before) {
+		t.Fatal("what was in dst is changed")
+	}
+	if malformed != nil {
+		if err == nil || len(pcm) != 3 {
+			t.Fatalf("Frames fails with %v; Decode gives %d samples, %v", malformed, len(pcm)-3, err)
+		}
+		return
+	}
+	agree(t, frames, pcm[3:])
+	if len(pcm)-3 > most {
+		t.Fatalf("%d samples, at most %d were to come", len(pcm)-3, most)
+	}
+}
