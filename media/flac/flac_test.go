@@ -148,6 +148,48 @@ func probe(t *testing.T, path string, rate, channels, samples int) {
 	}
 }
 
+// TestEveryKindOfBlock: two thousand frames of samples of every kind, scale, and number of wasted bits come back as they were.
+func TestEveryKindOfBlock(t *testing.T) {
+	const channels, frames = 8, 250
+	random := rand.New(rand.NewPCG(7, 8))
+	samples := make([]int16, channels*frames*4096)
+	for block := range channels * frames {
+		c, from := block%channels, block/channels*4096
+		kind, scale, wasted := random.IntN(7), math.Exp2(15*random.Float64()), random.IntN(16)
+		walk, pitch := 0.0, random.Float64()*3
+		for i := from; i < from+4096; i++ {
+			v := 0.0
+			switch kind {
+			case 0:
+				v = scale * (2*random.Float64() - 1)
+			case 1:
+				walk += scale / 50 * random.NormFloat64()
+				v = walk
+			case 2:
+				v = scale * math.Sin(pitch*float64(i))
+			case 3:
+				v = scale*math.Sin(pitch*float64(i)) + 20*random.NormFloat64()
+			case 4:
+				v = scale * float64(1-2*(i&1))
+			case 5:
+				if random.IntN(700) == 0 {
+					v = scale
+				}
+			case 6:
+				v = scale * float64(i-from) / 4096 * math.Sin(pitch*float64(i))
+			}
+			samples[i*channels+c] = int16(max(math.MinInt16, min(math.MaxInt16, v))) >> wasted << wasted
+		}
+	}
+	path := filepath.Join(t.TempDir(), "a.flac")
+	if err := os.WriteFile(path, encode(t, 16000, channels, samples, 1<<16), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(run(t, "ffmpeg", "-v", "error", "-i", path, "-f", "s16le", "-"), raw(samples)) {
+		t.Error("ffmpeg decodes other samples than were written")
+	}
+}
+
 // TestChunksDoNotMatter: the file depends on the samples alone.
 func TestChunksDoNotMatter(t *testing.T) {
 	samples := speech(8000, 2, 20000)

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/greffier/greffier/media/ogg"
 )
@@ -223,11 +222,38 @@ func TestLimits(t *testing.T) {
 	}
 }
 
-// BenchmarkMinute encodes a minute of two channels at 8 kHz in which each speaks for an eighth of the time.
-func BenchmarkMinute(b *testing.B) {
-	samples := bursts(8000, 2, 8000*60)
-	for b.Loop() {
-		encode(b, 8000, 2, samples, 8000)
+// TestMemory: what is kept does not grow with the file.
+func TestMemory(t *testing.T) {
+	e, err := ogg.NewEncoder(io.Discard, ogg.Config{Rate: 8000, Channels: 2})
+	if err != nil {
+		t.Fatal(err)
 	}
-	b.ReportMetric(float64(b.Elapsed())/float64(b.N)/float64(time.Minute)*100, "%of-one-CPU")
+	samples := bursts(8000, 2, 8000)
+	write := func() {
+		if err := e.Write(samples); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 5 {
+		write()
+	}
+	if n := testing.AllocsPerRun(20, write); n > packetsAllowed {
+		t.Errorf("%v allocations for a second of sound", n)
+	}
+}
+
+// packetsAllowed is one allocation for each packet of a second, which the encoder may need.
+const packetsAllowed = 50
+
+// BenchmarkMinute encodes a minute of two channels in which each speaks for an eighth of the time.
+func BenchmarkMinute(b *testing.B) {
+	for _, rate := range []int{8000, 16000, 48000} {
+		b.Run(fmt.Sprint(rate), func(b *testing.B) {
+			samples := bursts(rate, 2, rate*60)
+			for b.Loop() {
+				encode(b, rate, 2, samples, rate)
+			}
+			b.ReportMetric(100*b.Elapsed().Minutes()/float64(b.N), "%of-one-CPU")
+		})
+	}
 }
