@@ -181,6 +181,10 @@ func (c *Call) addLine(s StreamSpec) error {
 			l.stream.close()
 			return ErrClosed
 		}
+		if conn := l.stream.conn; l.stream.sec != nil && !c.client.goUnlessClosed(func() { l.stream.readAll(conn) }) {
+			l.stream.close()
+			return ErrClosed
+		}
 	}
 	c.lines = append(c.lines, l)
 	return nil
@@ -213,6 +217,9 @@ func (c *Call) offer() []byte {
 		case l.removed:
 		case l.stream != nil:
 			lines[i].port, lines[i].rtcp = l.stream.Port(), l.stream.rtcpPort()
+			if l.stream.sec != nil {
+				lines[i].security = l.stream.sec.attributes(addrPort(l.stream.conn.LocalAddr()))
+			}
 		default:
 			lines[i].port = unusedPort
 		}

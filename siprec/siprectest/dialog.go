@@ -18,6 +18,7 @@ type Change struct {
 	Metadata    *Metadata
 	RawMetadata []byte // instead of Metadata
 
+	NewKeys bool   // streams with keys in the offer get new ones
 	NoSDP   bool   // send no session description
 	RawSDP  []byte // send this one instead of ours
 	NoACK   bool   // leave the 200 to a re-INVITE unacknowledged
@@ -63,6 +64,7 @@ func (c *Call) ReInvite(ctx context.Context, ch Change) (*Answer, error) {
 		return nil, fmt.Errorf("re-INVITE: %w", err)
 	}
 	c.apply(a)
+	c.secure(ctx)
 	return a, nil
 }
 
@@ -128,6 +130,13 @@ func (c *Call) prepare(ch Change) ([]byte, error) {
 	for _, s := range ch.Add {
 		if err := c.addLine(s); err != nil {
 			return nil, err
+		}
+	}
+	for _, l := range c.lines {
+		if ch.NewKeys && l.stream != nil && l.stream.sec != nil {
+			if err := l.stream.newKey(); err != nil {
+				return nil, err
+			}
 		}
 	}
 	if ch.NoSDP {

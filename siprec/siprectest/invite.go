@@ -220,6 +220,7 @@ func (c *Call) accepted(cseq uint32, res *sip.Response, abandoned bool) error {
 	answer, err := ParseAnswer(res.Body())
 	if err == nil && !abandoned {
 		c.apply(answer)
+		c.secure(context.Background())
 		if !c.spec.ManualMedia {
 			c.StartMedia()
 		}

@@ -19,7 +19,11 @@ func ntp(t time.Time) uint64 {
 
 // report sends a sender report when one is due. It is called with mu held, after the frame at the instant.
 func (s *Stream) report(at time.Duration) {
-	if s.rtcp == nil || s.interval <= 0 || at < s.nextSR || !s.begun {
+	conn := s.rtcp
+	if s.spec.RTCP && s.sec.muxed() {
+		conn = s.conn
+	}
+	if conn == nil || s.interval <= 0 || at < s.nextSR || !s.begun {
 		return
 	}
 	s.nextSR += s.interval
@@ -34,10 +38,13 @@ func (s *Stream) report(at time.Duration) {
 	cname := &rtcp.SourceDescription{Chunks: []rtcp.SourceDescriptionChunk{{Source: s.header.SSRC,
 		Items: []rtcp.SourceDescriptionItem{{Type: rtcp.SDESCNAME, Text: "src@" + s.conn.LocalAddr().String()}}}}}
 	b, err := rtcp.Marshal([]rtcp.Packet{sr, cname})
+	if err == nil {
+		b, err = s.sec.protectReport(b)
+	}
 	if err != nil {
 		return
 	}
-	if _, err := s.rtcp.WriteToUDPAddrPort(b, s.rtcpDest); err == nil {
+	if _, err := conn.WriteToUDPAddrPort(b, s.rtcpDest); err == nil {
 		s.truth.SenderReports++
 	}
 }
@@ -53,11 +60,11 @@ func (s *Stream) listen(conn *net.UDPConn) {
 			}
 			continue
 		}
-		packets, err := rtcp.Unmarshal(buf[:n])
-		if err != nil {
-			continue
+		if s.sec != nil {
+			s.readReport(buf[:n])
+		} else if packets, err := rtcp.Unmarshal(buf[:n]); err == nil {
+			s.count(packets)
 		}
-		s.count(packets)
 	}
 }
 

@@ -22,10 +22,19 @@ type AnswerMedia struct {
 	Label     siprec.Label // as the answer gives it; "" when it gives none
 	Type      string
 	Addr      netip.AddrPort // where it wants the media; port 0: refused
+	Protocol  string
 	RTCP      netip.AddrPort
+	Mux       bool
 	Direction siprec.Direction // seen by the SRS: recvonly is the answer of one that records
 	Formats   []siprec.Format
 	PTime     time.Duration
+
+	Crypto      string // value of the first a=crypto
+	Fingerprint string
+	Setup       siprec.Setup
+	Lite        bool // the answer says a=ice-lite
+	Ufrag, Pwd  string
+	Candidates  []string
 }
 
 // Label finds the m-line with the label.
@@ -49,6 +58,7 @@ type offerLine struct {
 	port      int
 	rtcp      int // 0: not bound
 	direction siprec.Direction
+	security  []string // attributes
 }
 
 // writeOffer writes a session description (RFC 8866).
@@ -60,7 +70,7 @@ func writeOffer(addr netip.Addr, session, version uint64, lines []offerLine) []b
 	}
 	fmt.Fprintf(&b, "v=0\r\no=src %d %d IN %s %s\r\ns=-\r\nc=IN %s %s\r\nt=0 0\r\n", session, version, family, addr, family, addr)
 	for _, l := range lines {
-		fmt.Fprintf(&b, "m=%s %d RTP/AVP", l.spec.Type, l.port)
+		fmt.Fprintf(&b, "m=%s %d %s", l.spec.Type, l.port, l.spec.Security.profile())
 		for _, f := range l.spec.Formats {
 			fmt.Fprintf(&b, " %d", f.PayloadType)
 		}
@@ -82,7 +92,7 @@ func writeOffer(addr netip.Addr, session, version uint64, lines []offerLine) []b
 			fmt.Fprintf(&b, "a=rtcp:%d\r\n", l.rtcp)
 		}
 		fmt.Fprintf(&b, "a=label:%s\r\na=%s\r\n", l.spec.Label, l.direction)
-		for _, a := range l.spec.Attrs {
+		for _, a := range append(l.security, l.spec.Attrs...) {
 			b.WriteString("a=" + a + "\r\n")
 		}
 	}
@@ -115,6 +125,10 @@ func ParseAnswer(b []byte) (*Answer, error) {
 		if !m.RTCP.IsValid() {
 			m.RTCP = netip.AddrPortFrom(m.Addr.Addr(), m.Addr.Port()+1)
 		}
+		if m.Mux {
+			m.RTCP = m.Addr
+		}
+		m.Lite = r.lite
 		if m.Addr.Addr().IsUnspecified() {
 			m.Direction = siprec.Inactive // RFC 3264 section 8.4
 		}
@@ -126,6 +140,7 @@ type answerReader struct {
 	a         *Answer
 	addr      netip.Addr
 	direction siprec.Direction // of the session, for m-lines without their own
+	lite      bool
 }
 
 func (r *answerReader) media() *AnswerMedia {
@@ -168,7 +183,7 @@ func (r *answerReader) mline(v string) error {
 	if err != nil {
 		return fmt.Errorf("media port %q", f[1])
 	}
-	m := AnswerMedia{Type: f[0], Addr: netip.AddrPortFrom(r.addr, uint16(port)), Direction: r.direction}
+	m := AnswerMedia{Type: f[0], Protocol: f[2], Addr: netip.AddrPortFrom(r.addr, uint16(port)), Direction: r.direction}
 	for _, s := range f[3:] {
 		pt, err := strconv.ParseUint(s, 10, 7)
 		if err != nil {
@@ -200,9 +215,24 @@ func (r *answerReader) attribute(v string) error {
 		return nil
 	}
 	if m == nil {
+		r.lite = r.lite || name == "ice-lite"
 		return nil
 	}
 	switch name {
+	case "rtcp-mux":
+		m.Mux = true
+	case "crypto":
+		m.Crypto = value
+	case "fingerprint":
+		m.Fingerprint = value
+	case "setup":
+		m.Setup = siprec.Setup(value)
+	case "ice-ufrag":
+		m.Ufrag = value
+	case "ice-pwd":
+		m.Pwd = value
+	case "candidate":
+		m.Candidates = append(m.Candidates, value)
 	case "label":
 		m.Label = siprec.Label(value)
 	case "ptime":

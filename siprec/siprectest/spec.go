@@ -45,6 +45,7 @@ type StreamSpec struct {
 	Attrs     []string         // more a= lines, without "a="
 	Source    Source           // what is heard; nil: nothing is sent
 	Script    Script           // what goes wrong
+	Security  Security         // SRTP, DTLS, ICE; default: none
 
 	// First values of the RTP header; nil: random.
 	SSRC      *uint32

@@ -19,6 +19,7 @@ type Stream struct {
 	samples  int           // of one frame
 	interval time.Duration // between sender reports
 	done     chan struct{} // closed when nothing more will be sent
+	sec      *secured      // nil: in clear, and no ICE
 
 	mu       sync.Mutex // protects fields below
 	conn     *net.UDPConn
@@ -68,11 +69,17 @@ func newStream(addr netip.Addr, spec StreamSpec, interval time.Duration) (*Strea
 		return nil, fmt.Errorf("stream %q: ptime %v is not 10 to 60 whole milliseconds", spec.Label, spec.PTime)
 	}
 	s := &Stream{spec: spec, samples: int(samples(spec.PTime)), interval: interval, done: make(chan struct{}), stopAt: -1}
+	if spec.Security.secured() || spec.Security.ICE || spec.Security.Mux {
+		var err error
+		if s.sec, err = newSecured(spec.Security); err != nil {
+			return nil, fmt.Errorf("stream %q: %w", spec.Label, err)
+		}
+	}
 	if spec.Script.SendFrom.IsValid() {
 		addr = spec.Script.SendFrom
 	}
 	var err error
-	if s.conn, s.rtcp, err = bindRTP(addr, spec.RTCP); err != nil {
+	if s.conn, s.rtcp, err = bindRTP(addr, spec.RTCP && !s.sec.muxed()); err != nil {
 		return nil, fmt.Errorf("stream %q: %w", spec.Label, err)
 	}
 	s.rng = rand.New(rand.NewPCG(spec.Script.Seed, spec.Script.Seed^0x9e3779b97f4a7c15))
@@ -146,6 +153,9 @@ func (s *Stream) direct(m AnswerMedia, open bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.dest, s.rtcpDest = m.Addr, m.RTCP
+	if s.sec != nil {
+		s.sec.agree(m)
+	}
 	for _, f := range m.Formats {
 		if l, err := lawOf(f.Encoding); err == nil {
 			s.law, s.payload = l, f.PayloadType
@@ -208,6 +218,9 @@ func (s *Stream) close() {
 		return
 	}
 	s.closed = true
+	if s.sec != nil && s.sec.close != nil {
+		s.sec.close()
+	}
 	s.conn.Close()
 	if s.rtcp != nil {
 		s.rtcp.Close()
@@ -264,8 +277,11 @@ func (s *Stream) later(d delayedPacket) {
 
 // write sends a packet that is in order of its planned instant.
 func (s *Stream) write(b []byte, planned time.Time, second bool) error {
-	_, err := s.conn.WriteToUDPAddrPort(b, s.dest)
+	sent, err := s.sec.protect(b)
 	if err != nil {
+		return err
+	}
+	if _, err := s.conn.WriteToUDPAddrPort(sent, s.dest); err != nil {
 		return err
 	}
 	late := max(0, time.Since(planned))

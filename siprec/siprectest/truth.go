@@ -31,6 +31,7 @@ type StreamTruth struct {
 	ReceiverReports     int64         // RTCP report blocks received about this stream
 	SenderReports       int64         // RTCP sender reports sent
 	Packets             []Packet      // with StreamSpec.KeepPackets
+	Security            error         // why checks or the handshake failed; nil also without any
 }
 
 // An OnsetTruth is the beginning of a burst.
