@@ -8,9 +8,10 @@ import (
 )
 
 const (
-	// ringSamples is what a channel holds before it is committed: 1.536 s. The commit delay, the interval between two cuts, a
-	// receiver that stalls for half a second and packets that run ahead must fit. A multiple of 64.
-	ringSamples = 12288
+	// ringSamples is what a channel holds before it is committed: 1.28 s. The commit delay, the interval between two cuts and
+	// half a second in which a receiver stalls or packets run ahead must fit. It is most of the memory of a recording. A multiple
+	// of 64.
+	ringSamples = 10240
 	ringWords   = ringSamples / 64
 	// maxNotes bounds the suppressed runs that are remembered in a ring.
 	maxNotes = 16

@@ -123,6 +123,9 @@ func (w *Writer) begin() error {
 	if err != nil {
 		return err
 	}
+	if h, ok := parseEpoch(header); ok && h.number == 0 {
+		w.created = h.began
+	}
 	if err := w.write(header); err != nil {
 		return err
 	}
@@ -208,7 +211,7 @@ func (s *Spool) List() ([]string, error) {
 	var found []dated
 	for _, e := range entries {
 		if e.IsDir() && checkName(e.Name()) == nil {
-			found = append(found, dated{e.Name(), s.created(e.Name())})
+			found = append(found, dated{e.Name(), s.dateOf(e.Name())})
 		}
 	}
 	slices.SortFunc(found, func(a, b dated) int {
@@ -222,6 +225,17 @@ func (s *Spool) List() ([]string, error) {
 		ids[i] = d.id
 	}
 	return ids, nil
+}
+
+// dateOf is when a recording was created. Open ones need not be read for it: there are many, and they are listed often.
+func (s *Spool) dateOf(id string) time.Time {
+	s.mu.Lock()
+	w := s.inUse[id]
+	s.mu.Unlock()
+	if w != nil && !w.created.IsZero() {
+		return w.created
+	}
+	return s.created(id)
 }
 
 // created reads the time in the first epoch header, unproven; zero when there is none.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 )
 
 // A Writer appends records to the record file of one recording. Its methods may be called at the same time.
@@ -13,6 +14,7 @@ type Writer struct {
 	spool   *Spool
 	id      string
 	dropped int64
+	created time.Time // zero: another Writer began the file
 
 	syncing sync.Mutex // held while the file is synced alone, or closed; taken before mu
 	f       file
