@@ -54,7 +54,11 @@ func (s *Stream) sendFrame(at time.Duration, planned time.Time) bool {
 // number gives the frame's sequence number and timestamp. Only frames that are sent, or lost on their way, use one up.
 func (s *Stream) number(fate Fate) (uint16, uint32) {
 	seq := s.header.SequenceNumber
-	ts := s.header.Timestamp + uint32(s.frame*int64(s.samples)-s.clockLag)
+	clock := int64(1) // timestamp units per sample of the source
+	if e := s.spec.Encoded; e != nil {
+		clock = int64(e.Format.ClockRate) / sampleRate
+	}
+	ts := s.header.Timestamp + uint32((s.frame*int64(s.samples)-s.clockLag)*clock)
 	if fate == Sent || fate == Lost {
 		if !s.begun {
 			// The first packet has the timestamp that was asked for.
@@ -89,7 +93,11 @@ func (s *Stream) emit(seq uint16, ts uint32, planned time.Time) (time.Time, erro
 	if _, err := h.MarshalTo(s.packet); err != nil {
 		return time.Time{}, err
 	}
-	encode(s.packet[:rtpHeaderSize], s.pcm, s.law)
+	if e := s.spec.Encoded; e != nil {
+		s.packet = append(s.packet[:rtpHeaderSize], e.Packets[s.frame%int64(len(e.Packets))]...)
+	} else {
+		encode(s.packet[:rtpHeaderSize], s.pcm, s.law)
+	}
 	first, second, twice := s.spec.Script.delays(s.rng, s.spec.PTime)
 	if twice {
 		s.later(delayedPacket{planned.Add(second), slices.Clone(s.packet), true})

@@ -80,7 +80,12 @@ func writeOffer(addr netip.Addr, session, version uint64, lines []offerLine) []b
 			if f.Encoding == TelephoneEvent.Encoding {
 				name = "telephone-event"
 			}
-			fmt.Fprintf(&b, "a=rtpmap:%d %s/%d\r\n", f.PayloadType, name, f.ClockRate)
+			if f.Channels > 1 {
+				name = fmt.Sprintf("%s/%d/%d", name, f.ClockRate, f.Channels)
+			} else {
+				name = fmt.Sprintf("%s/%d", name, f.ClockRate)
+			}
+			fmt.Fprintf(&b, "a=rtpmap:%d %s\r\n", f.PayloadType, name)
 			if f.Params != "" {
 				fmt.Fprintf(&b, "a=fmtp:%d %s\r\n", f.PayloadType, f.Params)
 			}

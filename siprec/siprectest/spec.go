@@ -44,6 +44,7 @@ type StreamSpec struct {
 	PTime     time.Duration    // a frame's length, 10 to 60 ms in whole milliseconds; default 20 ms
 	Attrs     []string         // more a= lines, without "a="
 	Source    Source           // what is heard; nil: nothing is sent
+	Encoded   *Encoded         // what is sent in place of the source's samples
 	Script    Script           // what goes wrong
 	Security  Security         // SRTP, DTLS, ICE; default: none
 
@@ -55,6 +56,12 @@ type StreamSpec struct {
 	RTCP            bool // bind an RTCP port too, send sender reports, count receiver reports
 	IgnoreDirection bool // go on sending when the stream is inactive, as some media relays do
 	KeepPackets     bool // remember every packet for Truth
+}
+
+// Encoded is sound that another encoder made. The stream's Source says what is to be heard in it.
+type Encoded struct {
+	Format  siprec.Format // of the stream's Formats: it is sent when the answer keeps it
+	Packets [][]byte      // one payload for each PTime, over and over
 }
 
 // An Event is something that Play does at an instant of the media.

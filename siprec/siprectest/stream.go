@@ -68,6 +68,9 @@ func newStream(addr netip.Addr, spec StreamSpec, interval time.Duration) (*Strea
 	if spec.PTime < 10*time.Millisecond || spec.PTime > 60*time.Millisecond || spec.PTime%time.Millisecond != 0 {
 		return nil, fmt.Errorf("stream %q: ptime %v is not 10 to 60 whole milliseconds", spec.Label, spec.PTime)
 	}
+	if e := spec.Encoded; e != nil && (len(e.Packets) == 0 || e.Format.ClockRate%sampleRate != 0) {
+		return nil, fmt.Errorf("stream %q: encoded sound wants payloads, and a clock that is a multiple of %d Hz", spec.Label, sampleRate)
+	}
 	s := &Stream{spec: spec, samples: int(samples(spec.PTime)), interval: interval, done: make(chan struct{}), stopAt: -1}
 	if spec.Security.secured() || spec.Security.ICE || spec.Security.Mux {
 		var err error
@@ -157,6 +160,13 @@ func (s *Stream) direct(m AnswerMedia, open bool) {
 		s.sec.agree(m)
 	}
 	for _, f := range m.Formats {
+		if e := s.spec.Encoded; e != nil {
+			if f.PayloadType != e.Format.PayloadType {
+				continue
+			}
+			s.payload, s.open = f.PayloadType, open || s.spec.IgnoreDirection
+			return
+		}
 		if l, err := lawOf(f.Encoding); err == nil {
 			s.law, s.payload = l, f.PayloadType
 			s.open = open || s.spec.IgnoreDirection
