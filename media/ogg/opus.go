@@ -49,7 +49,7 @@ func (c Config) Check() error {
 	case 8000, 12000, 16000, 24000, 48000:
 		return nil
 	}
-	return fmt.Errorf("Opus has no sample rate of %d Hz: store this recording as wav", c.Rate)
+	return fmt.Errorf("an Opus file cannot be made of samples at %d Hz: store this recording as wav", c.Rate)
 }
 
 // Channel mapping families, RFC 7845 section 5.1.1.
