@@ -15,6 +15,8 @@ const (
 	maxWaiting = 1 << 20
 	// maxWaitingPackets bounds their number: a ring of packets of 1 ms.
 	maxWaitingPackets = 2048
+	// maxVoices bounds the decoders of a stream: an SRC may offer other formats with every re-INVITE.
+	maxVoices = 16
 	// maxRecover is the longest loss that in-band redundancy may make good, in positions: RFC 7587 section 3.3 has one frame, and RFC
 	// 6716 section 2.1.4 at most 60 ms for one.
 	maxRecover = 60 * ms
@@ -57,6 +59,7 @@ type voicing struct {
 	payloadType uint8
 	name        string
 	rate        int
+	params      string
 	decoder     codec.Decoder // nil: it cannot be made
 	failed      error
 	generation  int
@@ -78,12 +81,15 @@ type workspace struct {
 func (d *decoding) voice(f *Format) *voicing {
 	for i := range d.voices {
 		v := &d.voices[i]
-		if v.payloadType == f.PayloadType && v.name == f.Codec.Name && v.rate == f.Codec.Rate {
+		if v.payloadType == f.PayloadType && v.name == f.Codec.Name && v.rate == f.Codec.Rate && v.params == f.Params {
 			return v
 		}
 	}
-	v := voicing{payloadType: f.PayloadType, name: f.Codec.Name, rate: f.Codec.Rate, generation: d.generation}
+	v := voicing{payloadType: f.PayloadType, name: f.Codec.Name, rate: f.Codec.Rate, params: f.Params, generation: d.generation}
 	v.decoder, v.failed = newDecoder(f)
+	if len(d.voices) == maxVoices {
+		d.voices = append(d.voices[:0], d.voices[1:]...)
+	}
 	d.voices = append(d.voices, v)
 	return &d.voices[len(d.voices)-1]
 }

@@ -22,6 +22,7 @@ const MaxChannels = 32
 type Format struct {
 	PayloadType uint8
 	Codec       codec.Codec
+	Params      string // a=fmtp that the codec was looked up with: another value is another decoder
 }
 
 // A Stream says what is received for one m-line.

@@ -40,7 +40,7 @@ func usable(m siprec.Media) (answer []siprec.Format, decode []media.Format) {
 		if c, ok := codec.Lookup(codec.Format{Name: f.Encoding, ClockRate: f.ClockRate, Channels: f.Channels, Params: f.Params}); ok {
 			sound = true
 			answer = append(answer, f)
-			decode = append(decode, media.Format{PayloadType: f.PayloadType, Codec: c})
+			decode = append(decode, media.Format{PayloadType: f.PayloadType, Codec: c, Params: f.Params})
 		}
 	}
 	if !sound {
