@@ -25,6 +25,7 @@ tools: ## install what the tests need and this machine lacks: Debian packages, M
 
 test: tools ## run every test
 	@scripts/test.sh $(TESTFLAGS) ./...
+	@scripts/test.sh -tags amr -run AMR ./media/codec
 
 test-race: tools ## run the tests of the packages that share state, with the race detector
 	@scripts/test.sh -race $(RACE_PACKAGES)

@@ -7,8 +7,8 @@ count=0
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
-fuzz() { # DIR TARGET
-  go test -run '^$' -fuzz "^$2\$" -fuzztime "$time" -fuzzminimizetime 10x -parallel 2 "$1" >"$log" 2>&1
+fuzz() { # DIR TARGET TAGS
+  go test -tags "$3" -run '^$' -fuzz "^$2\$" -fuzztime "$time" -fuzzminimizetime 10x -parallel 2 "$1" >"$log" 2>&1
 }
 
 # The go command sometimes ends a target whose time is up with "context deadline exceeded" although it found nothing; what it
@@ -17,11 +17,12 @@ timed_out() { grep -q 'context deadline exceeded' "$log" && ! grep -qE 'Failing 
 
 while IFS=: read -r file target; do
   dir=./$(dirname "$file")
+  tags=$(sed -n 's|^//go:build \([a-z]*\)$|\1|p' "$file") # a target may need a build of its own
   echo "fuzz: $dir $target $time"
-  if ! fuzz "$dir" "$target"; then
+  if ! fuzz "$dir" "$target" "$tags"; then
     timed_out || { cat "$log"; exit 1; }
     echo "fuzz: $dir $target again: its end was not clean"
-    fuzz "$dir" "$target" || { cat "$log"; exit 1; }
+    fuzz "$dir" "$target" "$tags" || { cat "$log"; exit 1; }
   fi
   count=$((count + 1))
 done < <(grep -rEo --include='*_test.go' '^func (Fuzz[A-Za-z0-9_]+)' . | sed -E 's/^\.\///; s/:func /:/' | sort)

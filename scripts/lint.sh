@@ -14,5 +14,6 @@ fi
 go mod tidy -diff
 go vet ./...
 go vet -tags bench ./cmd/greffier
+go vet -tags amr ./media/codec
 go run "$STATICCHECK" ./...
 echo "lint: clean"

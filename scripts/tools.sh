@@ -8,7 +8,20 @@ MINIO_VERSION=v0.0.0-20260212201848-7aac2a2c5b7c
 # Debian packages, by the program that shows they are there.
 declare -A PACKAGE=([sipp]=sip-tester [sox]=sox [ffmpeg]=ffmpeg [ffprobe]=ffmpeg [age]=age [tshark]=tshark)
 
+# Debian packages of C libraries, by the header that shows they are there: the tests of the build tag amr decode with opencore
+# what vo-amrwbenc encodes; contrib/g729 is built on bcg729.
+declare -A LIBRARY=(
+  [opencore-amrnb/interf_dec.h]=libopencore-amrnb-dev
+  [opencore-amrwb/dec_if.h]=libopencore-amrwb-dev
+  [vo-amrwbenc/enc_if.h]=libvo-amrwbenc-dev
+  [bcg729/decoder.h]=libbcg729-dev
+)
+
 missing=()
+for header in "${!LIBRARY[@]}"; do
+  [ -e "/usr/include/$header" ] || missing+=("${LIBRARY[$header]}")
+done
+command -v gcc >/dev/null 2>&1 || missing+=(gcc libc6-dev)
 for program in "${!PACKAGE[@]}"; do
   command -v "$program" >/dev/null 2>&1 || missing+=("${PACKAGE[$program]}")
 done
