@@ -103,6 +103,9 @@ func stream(m siprec.Media, channel int, anySource bool) media.Stream {
 	}
 	if m.Addr.IsValid() && !m.Addr.IsUnspecified() {
 		s.Addrs = []netip.Addr{m.Addr}
+		if m.RTCPMux { // we agree to it, so that the other port is unused (RFC 5761 section 5.1.1)
+			s.RTCP = netip.AddrPortFrom(m.Addr, uint16(m.Port))
+		}
 	}
 	return s
 }

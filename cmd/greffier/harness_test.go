@@ -44,6 +44,12 @@ type running struct {
 // start brings a server up on free ports, and takes it down at the test's end.
 func start(t *testing.T, dataDir, policy string, more ...string) *running {
 	t.Helper()
+	return startLogging(t, testWriter{t}, dataDir, policy, more...)
+}
+
+// startLogging is start with the log elsewhere.
+func startLogging(t *testing.T, log io.Writer, dataDir, policy string, more ...string) *running {
+	t.Helper()
 	c, err := loadConfig("", append([]string{
 		"--data-dir=" + dataDir, "--policy=" + policy, "--sip-listen=udp://127.0.0.1:0,tcp://127.0.0.1:0", "--http-listen=127.0.0.1:0",
 		"--media-ports=0-0", "--log-level=warn", "--sip-drain=1s",
@@ -52,7 +58,7 @@ func start(t *testing.T, dataDir, policy string, more ...string) *running {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &running{Main: &Main{Config: c, Stderr: testWriter{t}, Ready: make(chan struct{})}, t: t}
+	r := &running{Main: &Main{Config: c, Stderr: log, Ready: make(chan struct{})}, t: t}
 	ended := make(chan error, 1)
 	go func() { ended <- r.Run(ctx) }()
 	r.stop = sync.OnceFunc(func() {
