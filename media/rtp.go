@@ -4,7 +4,6 @@ import "encoding/binary"
 
 // rtpHeader is what the timeline needs of an RTP packet (RFC 3550 section 5.1).
 type rtpHeader struct {
-	marker      bool
 	payloadType uint8
 	sequence    uint16
 	timestamp   uint32
@@ -42,7 +41,6 @@ func parseRTP(b []byte) (h rtpHeader, payload []byte, ok bool) {
 		return rtpHeader{}, nil, false
 	}
 	return rtpHeader{
-		marker:      b[1]&0x80 != 0,
 		payloadType: b[1] & 0x7F,
 		sequence:    binary.BigEndian.Uint16(b[2:]),
 		timestamp:   binary.BigEndian.Uint32(b[4:]),
