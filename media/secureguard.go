@@ -350,7 +350,7 @@ func (rec *Recording) waits() bool {
 		if g == nil {
 			continue
 		}
-		if g.ice != nil && !g.sides[sideRTP].chosen || g.security.DTLS != nil && g.sides[sideRTP].keys == nil {
+		if g.ice != nil && !g.sides[sideRTP].chosen || g.security.DTLS != nil && g.sides[sideRTP].keys == nil || g.sides[sideRTCP].shake.going() {
 			return true
 		}
 	}

@@ -22,6 +22,7 @@ type forkCmd struct {
 	Rate      float64       `default:"0" help:"Calls opened per second; 0: all at once."`
 	Duration  time.Duration `default:"0" help:"How long each call lasts; 0: as long as the longer file."`
 	Transport string        `enum:"udp,tcp" default:"udp" help:"udp or tcp."`
+	SRTP      string        `name:"srtp" enum:"none,dtls,AES_CM_128_HMAC_SHA1_80,AES_CM_128_HMAC_SHA1_32,AES_256_CM_HMAC_SHA1_80,AES_256_CM_HMAC_SHA1_32,AEAD_AES_128_GCM,AEAD_AES_256_GCM" default:"none" help:"How the media are protected: none, dtls, or the SRTP suite of a key in the offer."`
 	JSON      bool          `name:"json" help:"Print JSON."`
 }
 
@@ -77,6 +78,9 @@ func (f forkCmd) Run(ctx context.Context, s streams) error {
 
 func (f forkCmd) call(left, right siprectest.PCM, metadata []byte) siprectest.CallSpec {
 	spec := siprectest.TwoParty(left, right)
+	for i := range spec.Streams {
+		spec.Streams[i].Security = f.security()
+	}
 	if metadata != nil {
 		labels := siprectest.Labels(metadata)
 		for i := range spec.Streams { // the m-lines carry the document's labels
@@ -87,6 +91,16 @@ func (f forkCmd) call(left, right siprectest.PCM, metadata []byte) siprectest.Ca
 		spec.Metadata, spec.RawMetadata = nil, metadata
 	}
 	return spec
+}
+
+func (f forkCmd) security() siprectest.Security {
+	switch f.SRTP {
+	case "", "none":
+		return siprectest.Security{}
+	case "dtls":
+		return siprectest.Security{DTLS: true}
+	}
+	return siprectest.Security{Suite: f.SRTP}
 }
 
 func (f forkCmd) print(s streams, r siprectest.LoadReport) error {
