@@ -23,9 +23,10 @@ import (
 const (
 	// MaxChannels is the most channels that a recording has; family 255 could have as many as its number.
 	MaxChannels = 32
-	// BitRate is the mean bit rate of a channel, in bit/s. It is transparent for telephone speech, and good for wide-band.
+	// BitRate is the mean bit rate of a channel, in bit/s: more than RFC 7587 section 3.1.1 recommends for narrow-band speech
+	// (8 to 12 kbit/s) and for wide-band speech (16 to 20).
 	BitRate = 24000
-	// complexity of the encoder's search, 0 to 10. Above 5 it costs half as much again, and is not heard in speech.
+	// complexity of the encoder's search, 0 to 10. At 10 it takes almost twice as long (docs/performance.md).
 	complexity = 5
 
 	granuleRate   = 48000 // of granule positions, whatever the rate of the sound (RFC 7845 section 4)

@@ -20,6 +20,7 @@ import (
 var formats = []wav.Format{
 	{Tag: wav.PCM, SampleRate: 8000, Channels: 1, BitsPerSample: 16},
 	{Tag: wav.PCM, SampleRate: 16000, Channels: 2, BitsPerSample: 16},
+	{Tag: wav.PCM, SampleRate: 48000, Channels: 3, BitsPerSample: 16},
 	{Tag: wav.MuLaw, SampleRate: 8000, Channels: 1, BitsPerSample: 8},
 	{Tag: wav.MuLaw, SampleRate: 8000, Channels: 2, BitsPerSample: 8},
 	{Tag: wav.ALaw, SampleRate: 8000, Channels: 2, BitsPerSample: 8},
