@@ -118,6 +118,8 @@ func (a *Archive) Play(ctx context.Context, id, actor, why, span string) (*Playb
 func (a *Archive) Waveform(ctx context.Context, id, actor string) (*media.Waveform, error) {
 	row, side, err := a.Show(ctx, id, actor)
 	switch {
+	case errors.Is(err, seal.ErrDestroyed) || errors.Is(err, seal.ErrNotFound):
+		return nil, fmt.Errorf("%w: its key is gone", ErrNotPlayable)
 	case err != nil:
 		return nil, err
 	case row.State == catalog.StateRecording || row.State == catalog.StateFinishing:

@@ -3,6 +3,7 @@ package recorder_test
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/greffier/greffier/catalog"
 	"github.com/greffier/greffier/policy"
+	"github.com/greffier/greffier/recorder"
 	"github.com/greffier/greffier/siprec"
 )
 
@@ -127,6 +129,33 @@ func (b *bench) hears(row catalog.Recording, format policy.Format, samples int64
 			b.t.Errorf("channel %d is loud for %d samples", c, loud)
 		}
 	}
+}
+
+// TestWaveformOfNothing: what has no sound has no waveform, and every reason has its error.
+func TestWaveformOfNothing(t *testing.T) {
+	b := newBench(t, t.TempDir(), newFake(t), recordAll, true)
+	ask := func(id string, want error) {
+		t.Helper()
+		if wave, err := b.archive.Waveform(t.Context(), id, "test"); !errors.Is(err, want) || wave != nil {
+			t.Errorf("a waveform of %v, %v, want %v", wave, err, want)
+		}
+	}
+	ask("nobody", catalog.ErrNotFound)
+	in := invitation("open")
+	if _, err := b.Begin(t.Context(), in); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := b.archive.Catalog.List(t.Context(), catalog.Query{})
+	if err != nil || len(rows) != 1 {
+		t.Fatalf("catalog has %v, %v", rows, err)
+	}
+	ask(rows[0].ID, recorder.ErrNotFinished)
+	b.End(in.Dialog, siprec.EndBye, time.Now())
+	b.locked(1)
+	if err := b.archive.Keys.Destroy(t.Context(), rows[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	ask(rows[0].ID, recorder.ErrNotPlayable)
 }
 
 // TestLostPacketsAreRated: what is missing lowers the figures that a search goes by.
