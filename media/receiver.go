@@ -20,13 +20,14 @@ var ErrClosed = errors.New("media: closed")
 const (
 	// phases is the number of times in a drain interval at which a worker
 	// drains a part of its recordings, so that the load is level. Each time
-	// a thread wakes, which costs as much as some hundred packets. Even, so
-	// that there is an opposite.
-	phases = 4
+	// threads wake, the runtime's monitor too, which then looks on for some
+	// milliseconds: that costs as much as some hundred packets. Even, so that
+	// there is an opposite.
+	phases = 2
 
 	// fill is the number of recordings that a worker has before the next one
 	// gets any: the more are drained at a time, the less each costs. They
-	// take some 15 ms of each turn.
+	// take some 50 ms of each turn.
 	fill = 1000
 
 	// minDrainInterval keeps a worker from spinning.
