@@ -63,6 +63,9 @@ func (t *timeline) close(at int64) Summary {
 		t.unsaved += end - t.committed
 		t.skip(end)
 	}
+	for _, s := range t.streams {
+		s.decoder.close()
+	}
 	return Summary{
 		Samples: end, Rate: Rate * t.density, Channels: len(t.channels), Streams: t.stats(nil),
 		SinkErrors: t.sinkErrors, Unsaved: t.unsaved, Err: t.sinkError,

@@ -2,6 +2,7 @@ package media
 
 import (
 	"fmt"
+	"io"
 
 	"github.com/greffier/greffier/media/codec"
 )
@@ -88,6 +89,8 @@ func (d *decoding) voice(f *Format) *voicing {
 	v := voicing{payloadType: f.PayloadType, name: f.Codec.Name, rate: f.Codec.Rate, params: f.Params, generation: d.generation}
 	v.decoder, v.failed = newDecoder(f)
 	if len(d.voices) == maxVoices {
+		oldest := decoding{voices: d.voices[:1]}
+		oldest.close()
 		d.voices = append(d.voices[:0], d.voices[1:]...)
 	}
 	d.voices = append(d.voices, v)
@@ -99,6 +102,18 @@ func newDecoder(f *Format) (codec.Decoder, error) {
 		return nil, fmt.Errorf("decode %s: this build cannot", f.Codec.Name)
 	}
 	return f.Codec.New()
+}
+
+// close ends decoders that are more than memory: processes.
+func (d *decoding) close() {
+	for i := range d.voices {
+		for _, decoder := range []codec.Decoder{d.voices[i].decoder, d.voices[i].late} {
+			if c, ok := decoder.(io.Closer); ok {
+				_ = c.Close() // it has no state that could be lost
+			}
+		}
+	}
+	d.voices = nil
 }
 
 // parse takes a payload apart, without decoding it.

@@ -15,6 +15,7 @@ import (
 	"github.com/greffier/greffier/audit"
 	"github.com/greffier/greffier/catalog"
 	"github.com/greffier/greffier/media"
+	"github.com/greffier/greffier/media/codec"
 	"github.com/greffier/greffier/policy"
 	"github.com/greffier/greffier/siprec"
 	"github.com/greffier/greffier/storage/spool"
@@ -36,6 +37,7 @@ type call struct {
 	paused   atomic.Bool          // every stream is inactive; others read it too
 	log      *zap.Logger
 
+	codecs      codec.Set
 	protections map[siprec.Label]*protection
 	fingerprint media.Fingerprint // of our certificate
 
@@ -54,9 +56,9 @@ type call struct {
 // keeps its sound.
 func (r *Recorder) Begin(ctx context.Context, in siprec.Invitation) (siprec.Answer, error) {
 	ctx = context.WithoutCancel(ctx) // a call that is cancelled meanwhile is ended by End, and every deed has its witness
-	labels := offeredLabels(in.Offer)
+	labels := offeredLabels(r.cfg.Codecs, in.Offer)
 	if len(labels) == 0 {
-		return siprec.Answer{}, &siprec.Refusal{Kind: siprec.NoMedia, Reason: "no audio stream in a format that can be recorded; offer PCMU or PCMA, over RTP or over SRTP with keys"}
+		return siprec.Answer{}, &siprec.Refusal{Kind: siprec.NoMedia, Reason: "no audio stream in a format that can be recorded; offer PCMU, PCMA, G722, opus or L16, over RTP or over SRTP with keys"}
 	}
 	if err := r.Ready(); err != nil {
 		return siprec.Answer{}, err
@@ -67,7 +69,7 @@ func (r *Recorder) Begin(ctx context.Context, in siprec.Invitation) (siprec.Answ
 	}
 	c := &call{
 		id: id.String(), src: in.SRC, any: in.AnySource,
-		channel: map[siprec.Label]int{}, index: map[siprec.Label]int{},
+		channel: map[siprec.Label]int{}, index: map[siprec.Label]int{}, codecs: r.cfg.Codecs,
 		protections: map[siprec.Label]*protection{}, fingerprint: r.cfg.Receiver.Fingerprint(),
 		log: r.cfg.Log.With(zap.String("recording_id", id.String()), zap.String("src", in.SRC)),
 	}

@@ -22,7 +22,7 @@ const (
 
 // usable says what of an m-line we can record: the formats to answer, and those that are decoded. No decodable format
 // means that the m-line is refused: never accept a codec and store noise. So does a secure profile without usable keys.
-func usable(m siprec.Media) (answer []siprec.Format, decode []media.Format) {
+func usable(known codec.Set, m siprec.Media) (answer []siprec.Format, decode []media.Format) {
 	if m.Type != "audio" || m.Port == 0 || m.Security() == siprec.Refused {
 		return nil, nil
 	}
@@ -37,7 +37,7 @@ func usable(m siprec.Media) (answer []siprec.Format, decode []media.Format) {
 			decode = append(decode, media.Redundancy(f.PayloadType, f.ClockRate))
 			continue
 		}
-		if c, ok := codec.Lookup(codec.Format{Name: f.Encoding, ClockRate: f.ClockRate, Channels: f.Channels, Params: f.Params}); ok {
+		if c, ok := known.Lookup(codec.Format{Name: f.Encoding, ClockRate: f.ClockRate, Channels: f.Channels, Params: f.Params}); ok {
 			sound = true
 			answer = append(answer, f)
 			decode = append(decode, media.Format{PayloadType: f.PayloadType, Codec: c, Params: f.Params})
@@ -50,10 +50,10 @@ func usable(m siprec.Media) (answer []siprec.Format, decode []media.Format) {
 }
 
 // offeredLabels lists the labels of the m-lines that can be recorded, in the order of the offer.
-func offeredLabels(o *siprec.Offer) []siprec.Label {
+func offeredLabels(known codec.Set, o *siprec.Offer) []siprec.Label {
 	var out []siprec.Label
 	for i, label := range labelsOf(o) {
-		if a, _ := usable(o.Media[i]); a != nil {
+		if a, _ := usable(known, o.Media[i]); a != nil {
 			out = append(out, label)
 		}
 	}
@@ -79,7 +79,7 @@ func (c *call) declined(o *siprec.Offer, local netip.Addr) siprec.Answer {
 	labels := labelsOf(o)
 	a := siprec.Answer{Addr: local, Media: make([]siprec.AnswerMedia, len(o.Media))}
 	for i, m := range o.Media {
-		formats, _ := usable(m)
+		formats, _ := usable(c.codecs, m)
 		a.Media[i] = siprec.AnswerMedia{Direction: siprec.Inactive, Formats: formats, RTCPMux: m.RTCPMux}
 		if formats != nil {
 			a.Media[i].Port = discardPort
@@ -91,8 +91,8 @@ func (c *call) declined(o *siprec.Offer, local netip.Addr) siprec.Answer {
 }
 
 // stream is the receiving end of one m-line.
-func stream(m siprec.Media, channel int, anySource bool) media.Stream {
-	_, decode := usable(m)
+func stream(known codec.Set, m siprec.Media, channel int, anySource bool) media.Stream {
+	_, decode := usable(known, m)
 	s := media.Stream{
 		Channel:   channel,
 		AnySource: anySource,

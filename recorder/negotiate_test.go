@@ -3,6 +3,7 @@ package recorder
 import (
 	"testing"
 
+	"github.com/greffier/greffier/media/codec"
 	"github.com/greffier/greffier/siprec"
 )
 
@@ -30,7 +31,7 @@ func FuzzNegotiate(f *testing.F) {
 			labels[l] = true
 		}
 		for _, m := range o.Media {
-			answer, decode := usable(m)
+			answer, decode := usable(codec.Set{}, m)
 			if (answer == nil) != (decode == nil) || len(answer) > len(m.Formats) || len(decode) > len(answer) {
 				t.Fatalf("%d formats offered, %d answered, %d decoded", len(m.Formats), len(answer), len(decode))
 			}
@@ -43,7 +44,7 @@ func FuzzNegotiate(f *testing.F) {
 					t.Fatalf("%+v was not offered", d)
 				}
 			}
-			if s := stream(m, 0, false); s.Active && (decode == nil || m.Security() == siprec.Refused) {
+			if s := stream(codec.Set{}, m, 0, false); s.Active && (decode == nil || m.Security() == siprec.Refused) {
 				t.Fatalf("sound is let in on a line that is refused: %+v", m)
 			}
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/greffier/greffier/audit"
 	"github.com/greffier/greffier/catalog"
 	"github.com/greffier/greffier/media"
+	"github.com/greffier/greffier/media/codec"
 	"github.com/greffier/greffier/policy"
 	"github.com/greffier/greffier/siprec"
 	"github.com/greffier/greffier/storage"
@@ -30,6 +31,9 @@ type Config struct {
 	Store    storage.Store
 	Catalog  *catalog.Catalog
 	Audit    *audit.Log
+
+	// Codecs are the decoders outside this program that may be used beside its own.
+	Codecs codec.Set
 
 	// PseudonymKey keys the hashes that stand for calls and parties where no personal data may stand. At least 16 bytes.
 	PseudonymKey []byte

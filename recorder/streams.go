@@ -16,7 +16,7 @@ import (
 func (c *call) assign(p *policy.Policy, class policy.Class, o *siprec.Offer) {
 	var fresh []siprec.Label
 	c.labels = labelsOf(o)
-	for _, label := range offeredLabels(o) {
+	for _, label := range offeredLabels(c.codecs, o) {
 		if _, known := c.channel[label]; !known {
 			fresh = append(fresh, label)
 		}
@@ -35,7 +35,7 @@ func (c *call) assign(p *policy.Policy, class policy.Class, o *siprec.Offer) {
 		if !known {
 			continue
 		}
-		s := stream(m, channel, c.any)
+		s := stream(c.codecs, m, channel, c.any)
 		if s.Formats != nil {
 			c.protect(c.labels[i], m).secure(&s, m)
 		}
@@ -80,7 +80,7 @@ func (c *call) answer(o *siprec.Offer, in siprec.Invitation) siprec.Answer {
 	a := siprec.Answer{Addr: in.Local, Media: make([]siprec.AnswerMedia, len(o.Media))}
 	ports := c.recording.Ports()
 	for i, m := range o.Media {
-		formats, _ := usable(m)
+		formats, _ := usable(c.codecs, m)
 		a.Media[i] = siprec.AnswerMedia{Direction: siprec.Inactive, Formats: formats, RTCPMux: m.RTCPMux}
 		at, ok := c.index[c.labels[i]]
 		if formats == nil || !ok {

@@ -70,6 +70,10 @@ type MediaConfig struct {
 	// Address to receive RTP on and to put into the SDP; absent: the one that the SIP request came to.
 	Address string `yaml:"address" placeholder:"ADDR"`
 
+	// Program that decodes G.729, as contrib/g729 builds one; absent: streams that speak only G.729 are refused. One process per
+	// stream runs it.
+	G729 string `yaml:"g729" placeholder:"FILE"`
+
 	// Highest sample rate that a recording is kept at, in hertz: 8000, 16000 or 48000. Sound of a higher rate is brought down to it;
 	// a recording whose sound comes at a lower one is no larger for it.
 	MaxRate int `yaml:"max_rate" default:"48000"`

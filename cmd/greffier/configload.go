@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -172,6 +173,11 @@ func (c Config) check() error {
 	}
 	if c.Media.Silence <= 0 {
 		problems = append(problems, errors.New("media.silence: must be longer than nothing"))
+	}
+	if c.Media.G729 != "" {
+		if _, err := exec.LookPath(c.Media.G729); err != nil {
+			problems = append(problems, fmt.Errorf("media.g729: %w; build contrib/g729, or leave it out", err))
+		}
 	}
 	if r := c.Media.MaxRate; r != 8000 && r != 16000 && r != media.MaxRate {
 		problems = append(problems, fmt.Errorf("media.max_rate: %d; write 8000, 16000 or %d", r, media.MaxRate))

@@ -21,6 +21,7 @@ import (
 	"github.com/greffier/greffier/audit"
 	"github.com/greffier/greffier/catalog"
 	"github.com/greffier/greffier/media"
+	"github.com/greffier/greffier/media/codec"
 	"github.com/greffier/greffier/policy"
 	"github.com/greffier/greffier/recorder"
 	"github.com/greffier/greffier/siprec"
@@ -121,6 +122,7 @@ func (m *Main) open(ctx context.Context) (err error) {
 	m.metrics = newMetrics()
 	a := m.parts.archive
 	m.recorder, err = recorder.New(recorder.Config{
+		Codecs: codec.Set{G729: c.Media.G729},
 		Policy: m.parts.policy, Receiver: m.receiver, Spool: m.spool, Keys: a.Keys, Store: a.Store, Catalog: a.Catalog, Audit: a.Audit,
 		PseudonymKey: m.parts.pseudonymKey, MinFree: c.Spool.MinFree, Workers: c.Spool.Workers, Log: m.log.Named("recorder"), Observe: m.metrics.observe,
 		MissingAfter: c.Media.Missing,

@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// externalPatience is how long a program may take for one payload before it counts as dead.
-	externalPatience = 2 * time.Second
+	// externalPatience is how long a program may take for one payload before it counts as dead. Others wait so long.
+	externalPatience = 500 * time.Millisecond
 	// maxExternalStarts is how often a decoder starts its program: once, and again after it died or was too slow.
 	maxExternalStarts = 5
 )
