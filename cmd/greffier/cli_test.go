@@ -281,6 +281,17 @@ func TestFork(t *testing.T) {
 	if len(rows) != 2 || rows[0].DurationMS != 2000 {
 		t.Errorf("found %+v", rows)
 	}
+	for i, srtp := range []string{"dtls", "AEAD_AES_128_GCM"} {
+		out, code := cliRun(t, "fork", "--to", s.address("udp"), "--left", filepath.Join(work, "left.wav"), "--right", filepath.Join(work, "right.wav"), "--srtp", srtp)
+		if code != exitOK {
+			t.Fatalf("fork --srtp %s: exit %d: %s", srtp, code, out)
+		}
+		for _, r := range settle(t, dir, 3+i, 20*time.Second) {
+			if r.DurationMS != 2000 {
+				t.Errorf("after --srtp %s: %+v", srtp, r)
+			}
+		}
+	}
 }
 
 // TestReadme reads the configuration and the policy that the README shows.
