@@ -13,7 +13,7 @@ import (
 // collectAt is by how many percent the server's memory may grow before what is unused is collected, unless the environment
 // has GOGC. Calls that are recorded allocate nothing, and most of what they hold has no pointers to follow: collecting
 // costs little, and what is not collected is resident.
-const collectAt = 25
+const collectAt = 20
 
 // serveCmd shows every setting as a flag. The values are read by loadConfig, which knows the file too.
 type serveCmd struct {
