@@ -76,9 +76,9 @@ func mode(packet []byte) string {
 
 func (c opusCase) pcm() []int16 {
 	if c.channels == 2 {
-		return stereo(speech(48000, 4, 1), speech(48000, 4, 2))
+		return stereo(speech(48000, 2, 1), speech(48000, 2, 2))
 	}
-	return speech(48000, 4, 1)
+	return speech(48000, 2, 1)
 }
 
 func TestOpusAgreesWithLibopus(t *testing.T) {
@@ -220,11 +220,11 @@ func TestOpusRecovers(t *testing.T) {
 		opusCase
 		alike float64 // the least correlation with the lost sound
 	}{
-		{opusCase{"SILK 20 ms", 1, []string{"-b:a", "24k", "-cutoff", "8000"}, "SILK"}, 0.92},
-		{opusCase{"SILK 10 ms", 1, []string{"-b:a", "32k", "-cutoff", "8000", "-frame_duration", "10"}, "SILK"}, 0.92},
-		{opusCase{"SILK 60 ms", 1, []string{"-b:a", "24k", "-cutoff", "8000", "-frame_duration", "60"}, "SILK"}, 0.92},
-		{opusCase{"SILK stereo 20 ms", 2, []string{"-b:a", "40k", "-cutoff", "8000"}, "SILK"}, 0.92},
-		{opusCase{"hybrid 20 ms", 1, []string{"-b:a", "40k"}, "hybrid"}, 0.92},
+		{opusCase{"SILK 20 ms", 1, []string{"-b:a", "24k", "-cutoff", "8000"}, "SILK"}, 0.9},
+		{opusCase{"SILK 10 ms", 1, []string{"-b:a", "32k", "-cutoff", "8000", "-frame_duration", "10"}, "SILK"}, 0.9},
+		{opusCase{"SILK 60 ms", 1, []string{"-b:a", "24k", "-cutoff", "8000", "-frame_duration", "60"}, "SILK"}, 0.9},
+		{opusCase{"SILK stereo 20 ms", 2, []string{"-b:a", "40k", "-cutoff", "8000"}, "SILK"}, 0.9},
+		{opusCase{"hybrid 20 ms", 1, []string{"-b:a", "40k"}, "hybrid"}, 0.9},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			args := append([]string{"-application", "voip", "-fec", "1", "-packet_loss", "20"}, c.args...)

@@ -58,7 +58,7 @@ func sweep(rate int, seconds, low, high float64) []int16 {
 func TestResamplerKeepsThePassBand(t *testing.T) {
 	everyPair(t, func(t *testing.T, from, to int) {
 		high := 0.43 * float64(min(from, to))
-		got, want := resampled(t, sweep(from, 0.5, 50, high), from, to), sweep(to, 0.5, 50, high)
+		got, want := resampled(t, sweep(from, 1, 50, high), from, to), sweep(to, 1, 50, high)
 		if len(got) != len(want) {
 			t.Fatalf("%d samples, want %d", len(got), len(want))
 		}
