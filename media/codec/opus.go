@@ -10,17 +10,16 @@ import (
 var opusRates = [...]int{8000, 12000, 16000, 24000, 48000}
 
 // opusCodec is Opus as RFC 7587 has it in RTP: the clock is always 48000 and the channels are always 2, whatever is sent. The
-// lesser of the two rates that a sender may declare (section 6.1) says how much of the band is worth keeping.
+// rate that a sender says it captures at (sprop-maxcapturerate, section 6.1) says how much of the band is worth keeping; the one at
+// which it plays (maxplaybackrate) is about what others send.
 func opusCodec(f Format) (Codec, bool) {
 	if f.ClockRate != 48000 || f.Channels != 2 {
 		return Codec{}, false
 	}
 	rate := 48000
-	for _, name := range [...]string{"maxplaybackrate", "sprop-maxcapturerate"} {
-		// A value that is no rate, or that RFC 7587 does not allow, limits nothing.
-		if hz, ok := number(f.Params, name, rate); ok && hz >= opusRates[0] {
-			rate = min(rate, hz)
-		}
+	// A value that is no rate, or that RFC 7587 does not allow, limits nothing.
+	if hz, ok := number(f.Params, "sprop-maxcapturerate", rate); ok && hz >= opusRates[0] {
+		rate = min(rate, hz)
 	}
 	for _, r := range opusRates {
 		if rate <= r {

@@ -121,7 +121,7 @@ func TestOpusAtLowerRates(t *testing.T) {
 		for _, rate := range []int{8000, 12000, 16000, 24000} {
 			t.Run(fmt.Sprint(m.application, " ", rate), func(t *testing.T) {
 				f := opusFormat
-				f.Params = fmt.Sprintf("maxplaybackrate=%d", rate)
+				f.Params = fmt.Sprintf("sprop-maxcapturerate=%d", rate)
 				c, d := mustDecoder(t, f)
 				if c.Rate != rate {
 					t.Fatalf("decoder at %d Hz", c.Rate)
@@ -390,7 +390,7 @@ func FuzzOpus(f *testing.F) {
 	f.Fuzz(func(t *testing.T, first, second []byte, rate uint8, loss uint16) {
 		format := opusFormat
 		hz := opusRates[int(rate)%len(opusRates)]
-		format.Params = fmt.Sprintf("maxplaybackrate=%d", hz)
+		format.Params = fmt.Sprintf("sprop-maxcapturerate=%d", hz)
 		_, d := mustDecoder(t, format)
 		for _, p := range [][]byte{first, second, first} {
 			if got, _ := d.Recover(nil, p, int(loss)); len(got) > int(loss) {
