@@ -69,6 +69,8 @@ func newRecording(r *Receiver, o Open, pairs []pair) *Recording {
 	}
 	rec.timeline.most = r.maxRate / Rate
 	rec.addLegs(pairs, now)
+	rec.mu.Lock() // what protect begins takes it
+	defer rec.mu.Unlock()
 	rec.protect(now)
 	return rec
 }

@@ -140,6 +140,7 @@ func talk(ctx context.Context, src *siprectest.Client, c secureCase, id string) 
 	spec.Metadata.SIPSessionIDs = []string{id}
 	for i := range spec.Streams {
 		spec.Streams[i].Security = c.security
+		spec.Streams[i].RTCP = true // so that no report of the server's goes to a port that is another's, on this one host
 	}
 	if c.change != nil {
 		c.change(&spec)
@@ -180,7 +181,8 @@ func (c secureCase) judge(t *testing.T, dir string, call *secureCall) {
 		}
 		return
 	}
-	judge(t, dir, r, truth, siprectest.DefaultLimits)
+	report := judge(t, dir, r, truth, siprectest.DefaultLimits)
+	t.Logf("misalignment %s, length error %s", report.Misalignment, report.LengthError)
 }
 
 // finished waits for the recording of a call.
