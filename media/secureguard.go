@@ -201,7 +201,7 @@ func (rec *Recording) admit(i, n int, at int64, from netip.AddrPort, data []byte
 	case kind != kindRTP:
 		rec.malformed(i, n, at, from.Addr())
 		return nil
-	case s.keys == nil && s.shake.going() && len(s.early) < maxEarly:
+	case s.keys == nil && !s.shake.done() && len(s.early) < maxEarly: // agreed perhaps, and not settled yet
 		s.early = append(s.early, earlyPacket{at, from, bytes.Clone(data)})
 		return nil
 	}
