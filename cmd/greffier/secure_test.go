@@ -21,6 +21,10 @@ import (
 	"github.com/greffier/greffier/siprec/siprectest"
 )
 
+// strays are packets of strangers that a call may meet: on a host on which everything is 127.0.0.1, reports of other tests' servers
+// go to ports that nobody has, and that may be ours now.
+const strays = 5
+
 // A secureCase is a call of two streams with the same security, and what becomes of it.
 type secureCase struct {
 	security siprectest.Security
@@ -165,8 +169,8 @@ func (c secureCase) judge(t *testing.T, dir string, call *secureCall) {
 			if stats.Placed != 0 || stats.Packets != 0 {
 				t.Errorf("%s: %+v", channel.Label, stats)
 			}
-		} else if stats.AuthFailed != 0 || sent.Security != nil {
-			t.Errorf("%s: %+v, %v", channel.Label, stats, sent.Security)
+		} else if sent.Security != nil || stats.AuthFailed > strays || stats.Placed != uint64(sent.Fates[siprectest.Sent]) {
+			t.Errorf("%s: %d packets sent, %v: %+v", channel.Label, sent.Fates[siprectest.Sent], sent.Security, stats)
 		}
 		if c.check != nil {
 			c.check(t, sent, stats)
