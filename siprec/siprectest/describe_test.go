@@ -91,10 +91,10 @@ func TestParseAnswer(t *testing.T) {
 	event.Params = ""
 	ap := netip.MustParseAddrPort
 	want := []siprectest.AnswerMedia{
-		{Label: "x", Type: "audio", Addr: ap("192.0.2.1:4000"), RTCP: ap("192.0.2.1:4001"), Direction: siprec.RecvOnly, Formats: []siprec.Format{siprectest.PCMA, event}, PTime: 30 * time.Millisecond},
-		{Label: "y", Type: "audio", Addr: ap("192.0.2.2:4002"), RTCP: ap("192.0.2.2:5000"), Direction: siprec.Inactive, Formats: []siprec.Format{siprectest.PCMU}},
-		{Type: "video", Addr: ap("192.0.2.1:0"), RTCP: ap("192.0.2.1:1"), Direction: siprec.RecvOnly, Formats: []siprec.Format{{PayloadType: 96, Channels: 1}}},
-		{Type: "audio", Addr: ap("0.0.0.0:4004"), RTCP: ap("0.0.0.0:4005"), Direction: siprec.Inactive, Formats: []siprec.Format{siprectest.PCMU}},
+		{Label: "x", Type: "audio", Protocol: "RTP/AVP", Addr: ap("192.0.2.1:4000"), RTCP: ap("192.0.2.1:4001"), Direction: siprec.RecvOnly, Formats: []siprec.Format{siprectest.PCMA, event}, PTime: 30 * time.Millisecond},
+		{Label: "y", Type: "audio", Protocol: "RTP/AVP", Addr: ap("192.0.2.2:4002"), RTCP: ap("192.0.2.2:5000"), Direction: siprec.Inactive, Formats: []siprec.Format{siprectest.PCMU}},
+		{Type: "video", Protocol: "RTP/AVP", Addr: ap("192.0.2.1:0"), RTCP: ap("192.0.2.1:1"), Direction: siprec.RecvOnly, Formats: []siprec.Format{{PayloadType: 96, Channels: 1}}},
+		{Type: "audio", Protocol: "RTP/AVP", Addr: ap("0.0.0.0:4004"), RTCP: ap("0.0.0.0:4005"), Direction: siprec.Inactive, Formats: []siprec.Format{siprectest.PCMU}},
 	}
 	if d := cmp.Diff(want, a.Media, cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); d != "" {
 		t.Error(d)
