@@ -20,13 +20,13 @@ import (
 
 const (
 	benchStreams = 200
-	benchFrames  = 20 // per stream and iteration: one drain interval
+	benchFrames  = 24 // per stream and iteration: one drain interval
 	benchWarm    = 10 // iterations before: a stream's anchor is settled then
 )
 
 // BenchmarkDrain compares the processor time that one RTP packet costs, from
 // the kernel to the sink, with two floors: a recvmmsg loop that only counts,
-// and a goroutine for each socket. Each iteration sends 20 packets to each of
+// and a goroutine for each socket. Each iteration sends 24 packets to each of
 // 200 sockets in real time, 20 ms apart, outside the measurement. Greffier and
 // the loop take turns within each iteration, so that the ratio holds on a
 // machine that has other things to do.

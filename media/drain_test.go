@@ -95,7 +95,7 @@ func TestManyStreams(t *testing.T) {
 	}
 }
 
-// While a stream's clock may still move, a crash would cost what is held back: it is drained twice as often.
+// While a stream's clock may still move, a crash would cost what is held back: it is drained at each turn.
 func TestRestless(t *testing.T) {
 	r, err := media.NewReceiver(media.Config{Receivers: 1})
 	if err != nil {
@@ -116,9 +116,11 @@ func TestRestless(t *testing.T) {
 	turn(1, 0)
 	turn(0, 2)
 	turn(1, 3)
+	turn(2, 4)
 	pace(time.Now(), 25, func(int) { p.quick(payload); sent++ }) // half a second: it is settled
 	turn(0, sent+1)
 	turn(1, sent)
+	turn(2, sent-1)
 	turn(0, sent+1)
 	closeRecording(t, rec)
 }

@@ -21,9 +21,8 @@ func NewDrainer() Drainer { return Drainer{newBatch()} }
 // Drain gives a recording its turn.
 func (d Drainer) Drain(rec *Recording) { rec.drain(d.b) }
 
-// Turn gives the turn that comes a number of halves of an interval after the
-// recording's own.
-func (rec *Recording) Turn(later int) { rec.worker.drain((rec.phase + later*phases/2) % phases) }
+// Turn gives a turn that comes after the recording's own.
+func (rec *Recording) Turn(later int) { rec.worker.drain((rec.phase + later) % phases) }
 
 // Fill is the number of recordings that a worker has before another gets any.
 const Fill = fill

@@ -21,9 +21,8 @@ const (
 	// phases is the number of times in a drain interval at which a worker
 	// drains a part of its recordings, so that the load is level. Each time
 	// threads wake, the runtime's monitor too, which then looks on for some
-	// milliseconds: that costs as much as some hundred packets. Even, so that
-	// there is an opposite.
-	phases = 2
+	// milliseconds: that costs as much as some hundred packets.
+	phases = 3
 
 	// fill is the number of recordings that a worker has before the next one
 	// gets any: the more are drained at a time, the less each costs. They
@@ -45,7 +44,7 @@ type Config struct {
 	// PortMin and PortMax are the first and last port that may be used: RTP on
 	// the even ones, RTCP on the odd ones. 0 and 0 let the system choose.
 	PortMin, PortMax int
-	// DrainInterval is how often each socket is drained. 0: 400 ms on Linux.
+	// DrainInterval is how often each socket is drained. 0: 480 ms on Linux.
 	DrainInterval time.Duration
 	// Receivers is the number of goroutines that drain, of which as few as can
 	// do it have anything to do. 0: GOMAXPROCS.

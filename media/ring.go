@@ -9,7 +9,7 @@ import (
 
 const (
 	// ringSamples is what a channel holds before it is committed: 1.28 s. The commit delay, the interval between two cuts and
-	// half a second in which a receiver stalls or packets run ahead must fit. It is most of the memory of a recording. A multiple
+	// 400 ms in which a receiver stalls or packets run ahead must fit. It is most of the memory of a recording. A multiple
 	// of 64.
 	ringSamples = 10240
 	ringWords   = ringSamples / 64

@@ -115,9 +115,13 @@ func (w *worker) run(ctx context.Context) {
 func (w *worker) empty(next int) (int, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	for _, p := range w.phases {
+		if slices.ContainsFunc(p, isRestless) {
+			return 0, true
+		}
+	}
 	for i := range phases {
-		at := (next + i) % phases
-		if len(w.phases[at]) > 0 || slices.ContainsFunc(w.phases[opposite(at)], isRestless) {
+		if len(w.phases[(next+i)%phases]) > 0 {
 			return i, true
 		}
 	}
@@ -126,17 +130,16 @@ func (w *worker) empty(next int) (int, bool) {
 
 func isRestless(rec *Recording) bool { return rec.restless.Load() }
 
-// opposite is the phase half an interval away.
-func opposite(phase int) int { return (phase + phases/2) % phases }
-
 // drain gives one phase its turn, and tells how many recordings it has. Those that
-// are restless have a second turn half an interval after their own.
+// are restless have a part in each turn.
 func (w *worker) drain(phase int) int {
 	w.mu.Lock()
-	w.turn = append(w.turn[:0], w.phases[phase]...)
-	for _, rec := range w.phases[opposite(phase)] {
-		if isRestless(rec) {
-			w.turn = append(w.turn, rec)
+	w.turn = w.turn[:0]
+	for i, p := range w.phases {
+		for _, rec := range p {
+			if i == phase || isRestless(rec) {
+				w.turn = append(w.turn, rec)
+			}
 		}
 	}
 	w.mu.Unlock()

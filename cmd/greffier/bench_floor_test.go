@@ -30,6 +30,7 @@ import (
 // What the test binary can be as a process of its own, by the value of childEnv. Any other value is the program.
 const (
 	asDrain      = "bench-drain"      // the floor: recvmmsg, each socket every 200 ms
+	asKnowing    = "bench-knowing"    // the floor that takes what a recorder must know, as often as the server does
 	asGoroutines = "bench-goroutines" // the naive way: a goroutine for each socket
 	asProfiled   = "bench-profiled"   // the program, with a profile between two SIGUSR1
 )
@@ -38,7 +39,11 @@ func child(as string) {
 	var err error
 	switch as {
 	case asDrain:
-		err = runFloor(newDrainFloor())
+		err = runFloor(newDrainFloor(floorInterval))
+	case asKnowing:
+		d := newDrainFloor(knowingInterval)
+		d.knows = true
+		err = runFloor(d)
 	case asGoroutines:
 		err = runFloor(newGoroutineFloor())
 	case asProfiled:
@@ -171,6 +176,12 @@ func runFloor(f floor) error {
 // A drainFloor asks every socket for what has come, every 200 ms. Nothing that receives in user space with system calls can
 // cost much less: one call brings ten packets, of which it looks at nothing but their number.
 type drainFloor struct {
+	interval time.Duration
+	knows    bool // it takes source addresses and arrival times
+
+	names    [floorBatch]unix.RawSockaddrInet6
+	controls [floorBatch][8]uint64
+
 	count   atomic.Int64
 	headers [floorBatch]floorHeader
 	vectors [floorBatch]unix.Iovec
@@ -183,6 +194,8 @@ type drainFloor struct {
 const (
 	floorBatch    = 32
 	floorInterval = 200 * time.Millisecond
+	// knowingInterval is the server's.
+	knowingInterval = 480 * time.Millisecond
 )
 
 type floorHeader struct {
@@ -190,8 +203,8 @@ type floorHeader struct {
 	_ uint32 // where the kernel writes the packet's length
 }
 
-func newDrainFloor() *drainFloor {
-	d := new(drainFloor)
+func newDrainFloor(interval time.Duration) *drainFloor {
+	d := &drainFloor{interval: interval}
 	for i := range d.headers {
 		d.vectors[i].Base = &d.data[i][0]
 		d.vectors[i].SetLen(len(d.data[i]))
@@ -210,6 +223,9 @@ func (d *drainFloor) open() (int, func(), error) {
 	}
 	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, floorBuffer) != nil {
 		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, floorBuffer)
+	}
+	if d.knows {
+		err = errors.Join(err, unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1))
 	}
 	err = errors.Join(err, unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
 	name, nameErr := unix.Getsockname(fd)
@@ -234,6 +250,14 @@ func (d *drainFloor) shut(fd int) {
 
 func (d *drainFloor) drain(fd int) {
 	for {
+		if d.knows {
+			for i := range d.headers {
+				h := &d.headers[i].h
+				h.Name, h.Namelen = (*byte)(unsafe.Pointer(&d.names[i])), unix.SizeofSockaddrInet6
+				h.Control = (*byte)(unsafe.Pointer(&d.controls[i]))
+				h.SetControllen(len(d.controls[i]) * 8)
+			}
+		}
 		n, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&d.headers)), floorBatch, unix.MSG_DONTWAIT, 0, 0)
 		if errno != 0 {
 			return
@@ -248,7 +272,7 @@ func (d *drainFloor) drain(fd int) {
 func (d *drainFloor) run(ctx context.Context) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	tick := time.NewTicker(floorInterval)
+	tick := time.NewTicker(d.interval)
 	defer tick.Stop()
 	for {
 		select {

@@ -20,7 +20,7 @@ const (
 	floorRate   = 400.0            // and with a floor, which does nothing for them
 	benchSettle = 2 * time.Second  // after the last session was opened
 	benchWindow = 15 * time.Second // in which the server and the bare drain are measured
-	naiveWindow = 5 * time.Second  // in which the goroutines are
+	naiveWindow = 5 * time.Second  // in which the other floors are
 	benchMargin = time.Second      // before the first session ends
 
 	// What arrives while others are recorded.
@@ -61,6 +61,7 @@ type step struct {
 	Sessions   int      `json:"sessions"`
 	Server     measured `json:"server"`
 	Drain      measured `json:"bare_drain"`
+	Knowing    measured `json:"knowing_drain"`
 	Goroutines measured `json:"goroutine_per_socket"`
 	Ratio      float64  `json:"server_to_bare_drain"`
 }
@@ -87,7 +88,7 @@ type results struct {
 	Finish  *finishing `json:"finish,omitempty"`
 }
 
-// TestBench measures the built program as a process of its own, beside two floors; see docs/performance.md. It reads
+// TestBench measures the built program as a process of its own, beside three floors; see docs/performance.md. It reads
 //
 //	BENCH_SESSIONS  the steps, as 100,200,400,1000
 //	BENCH_JSON      a file for the figures
@@ -103,6 +104,7 @@ func TestBench(t *testing.T) {
 			return t.Run(fmt.Sprintf("%d/%s", n, name), func(t *testing.T) { *m = measure(t, as, n, rate, window) })
 		}
 		if !run("server", "", benchRate, benchWindow, &s.Server) || !run("drain", asDrain, floorRate, benchWindow, &s.Drain) ||
+			!run("knowing", asKnowing, floorRate, naiveWindow, &s.Knowing) ||
 			!run("goroutines", asGoroutines, floorRate, naiveWindow, &s.Goroutines) {
 			return
 		}
@@ -110,7 +112,7 @@ func TestBench(t *testing.T) {
 			s.Ratio = s.Server.CPU / s.Drain.CPU
 		}
 		r.Steps = append(r.Steps, s)
-		t.Logf("%d sessions: server %.2f, bare drain %.2f, goroutines %.2f µs/packet", n, s.Server.CPU, s.Drain.CPU, s.Goroutines.CPU)
+		t.Logf("%d sessions: server %.2f, bare drain %.2f, knowing drain %.2f, goroutines %.2f µs/packet", n, s.Server.CPU, s.Drain.CPU, s.Knowing.CPU, s.Goroutines.CPU)
 	}
 	if os.Getenv("BENCH_SESSIONS") == "" {
 		t.Run("arrival", func(t *testing.T) { r.Arrival = arrive(t) })
@@ -228,12 +230,12 @@ func (r results) table() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n%s, %d processors, %s\n", r.At.Format(time.RFC3339), r.CPUs, r.Go)
 	fmt.Fprintf(&b, "CPU is user and system time of the whole process, per RTP packet\n\n")
-	fmt.Fprintf(&b, "| sessions | packets/s | server µs | bare drain µs | goroutine per socket µs | server/bare | RSS KiB/session | missing | kernel drops | INVITE→200 p50 | p99 | sent late by |\n")
-	fmt.Fprintf(&b, "|---|---|---|---|---|---|---|---|---|---|---|---|\n")
+	fmt.Fprintf(&b, "| sessions | packets/s | server µs | bare drain µs | knowing drain µs | goroutine per socket µs | server/bare | RSS KiB/session | missing | kernel drops | INVITE→200 p50 | p99 | sent late by |\n")
+	fmt.Fprintf(&b, "|---|---|---|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, s := range r.Steps {
 		m := s.Server
-		fmt.Fprintf(&b, "| %d | %.0f | %.2f | %.2f | %.2f | %.2f | %.1f | %d of %d | %d | %.1f ms | %.1f ms | %.2f ms |\n", s.Sessions, m.PacketsPerSecond,
-			m.CPU, s.Drain.CPU, s.Goroutines.CPU, s.Ratio, m.RSSPerSession, m.Missing, m.Sent, m.KernelDropped, m.SetupP50, m.SetupP99, m.Lateness)
+		fmt.Fprintf(&b, "| %d | %.0f | %.2f | %.2f | %.2f | %.2f | %.2f | %.1f | %d of %d | %d | %.1f ms | %.1f ms | %.2f ms |\n", s.Sessions, m.PacketsPerSecond,
+			m.CPU, s.Drain.CPU, s.Knowing.CPU, s.Goroutines.CPU, s.Ratio, m.RSSPerSession, m.Missing, m.Sent, m.KernelDropped, m.SetupP50, m.SetupP99, m.Lateness)
 	}
 	for _, s := range r.Steps {
 		fmt.Fprintf(&b, "\n%d sessions: idle server %d KiB, loaded %d KiB; bare drain missed %d of %d, goroutines %d of %d; they were offered %.0f and %.0f packets/s",
