@@ -14,11 +14,10 @@ import (
 
 // A disk is a file system whose syncing a test decides about. It counts.
 type disk struct {
-	each   atomic.Int64  // syncs of one file
-	whole  int           // syncs of all
-	err    error         // of the next
-	takes  time.Duration // each
-	during func()
+	each  atomic.Int64                 // syncs of one file
+	whole atomic.Int64                 // syncs of all
+	takes atomic.Int64                 // nanoseconds, each
+	next  atomic.Pointer[func() error] // what happens during the next one
 }
 
 // A counted is a record file whose syncs are counted.
@@ -33,17 +32,18 @@ func (f counted) Datasync() error {
 }
 
 func (d *disk) sync() error {
-	d.whole++
-	if d.takes > 0 {
-		<-time.After(d.takes)
+	d.whole.Add(1)
+	if takes := d.takes.Load(); takes > 0 {
+		<-time.After(time.Duration(takes))
 	}
-	if d.during != nil {
-		d.during()
+	if f := d.next.Swap(nil); f != nil {
+		return (*f)()
 	}
-	err := d.err
-	d.err = nil
-	return err
+	return nil
 }
+
+// during sets what happens during the next sync of all.
+func (d *disk) during(f func() error) { d.next.Store(&f) }
 
 // onDisk runs a test with a spool of n recordings on a disk, by synctest's clock.
 func onDisk(t *testing.T, n int, test func(t *testing.T, d *disk, s *spool.Spool, ws []*spool.Writer)) {
@@ -75,11 +75,11 @@ func second() {
 func TestManyAreSyncedAtOnce(t *testing.T) {
 	const n = spool.WholeLeast
 	onDisk(t, n, func(t *testing.T, d *disk, s *spool.Spool, ws []*spool.Writer) {
-		want := func(whole int, each int64) {
+		want := func(whole, each int64) {
 			t.Helper()
 			second()
-			if d.whole != whole || d.each.Load() != each || s.Stats().Syncs != uint64(int64(whole)+each) {
-				t.Errorf("%d of all and %d of one, want %d and %d; %+v", d.whole, d.each.Load(), whole, each, s.Stats())
+			if d.whole.Load() != whole || d.each.Load() != each || s.Stats().Syncs != uint64(whole+each) {
+				t.Errorf("%d of all and %d of one, want %d and %d; %+v", d.whole.Load(), d.each.Load(), whole, each, s.Stats())
 			}
 		}
 		for _, w := range ws {
@@ -107,15 +107,14 @@ func TestSyncOfAllFails(t *testing.T) {
 		for _, w := range ws[3:] {
 			appendAll(t, w, rec{1, "before"})
 		}
-		d.err = syscall.EIO
-		d.during = func() {
-			d.during = nil
+		d.during(func() error {
 			appendAll(t, ws[1], rec{1, "meanwhile"})
 			appendAll(t, ws[2], rec{1, "meanwhile, and synced alone"})
 			if err := ws[2].Sync(); err != nil {
 				t.Error(err)
 			}
-		}
+			return syscall.EIO
+		})
 		second()
 		for i, w := range ws {
 			err := w.Append(2, []byte("after"))
@@ -128,8 +127,8 @@ func TestSyncOfAllFails(t *testing.T) {
 			t.Errorf("%+v", st)
 		}
 		second() // all are synced again
-		if d.whole != 2 {
-			t.Errorf("%d syncs of all", d.whole)
+		if d.whole.Load() != 2 {
+			t.Errorf("%d syncs of all", d.whole.Load())
 		}
 		for _, w := range ws {
 			appendAll(t, w, rec{3, "well"})
@@ -143,7 +142,7 @@ func TestSyncDuringSyncOfAll(t *testing.T) {
 		for _, w := range ws {
 			appendAll(t, w, rec{1, "x"})
 		}
-		d.during = func() {
+		d.during(func() error {
 			if err := ws[0].Sync(); err != nil || d.each.Load() != 1 {
 				t.Errorf("%v, %d syncs", err, d.each.Load())
 			}
@@ -151,11 +150,11 @@ func TestSyncDuringSyncOfAll(t *testing.T) {
 				t.Errorf("%v, %d syncs", err, d.each.Load())
 			}
 			appendAll(t, ws[2], rec{1, "later"})
-			d.during = nil
-		}
+			return nil
+		})
 		second()
-		if d.whole != 1 {
-			t.Fatalf("%d syncs of all", d.whole)
+		if d.whole.Load() != 1 {
+			t.Fatalf("%d syncs of all", d.whole.Load())
 		}
 		second() // what came later
 		if d.each.Load() != 3 {
@@ -168,18 +167,18 @@ func TestSyncDuringSyncOfAll(t *testing.T) {
 func TestSlowSyncOfAll(t *testing.T) {
 	const n = spool.WholeLeast
 	onDisk(t, n, func(t *testing.T, d *disk, s *spool.Spool, ws []*spool.Writer) {
-		d.takes = 600 * time.Millisecond
+		d.takes.Store(int64(600 * time.Millisecond))
 		for i := range spool.WholeRest + 2 {
 			for _, w := range ws {
 				appendAll(t, w, rec{1, "x"})
 			}
 			second()
-			whole := 1
+			whole := int64(1)
 			if i > spool.WholeRest {
 				whole = 2
 			}
-			if each := int64(n * (i + 1 - whole)); d.whole != whole || d.each.Load() != each {
-				t.Fatalf("second %d: %d of all and %d of one, want %d and %d", i, d.whole, d.each.Load(), whole, each)
+			if each := n * (int64(i) + 1 - whole); d.whole.Load() != whole || d.each.Load() != each {
+				t.Fatalf("second %d: %d of all and %d of one, want %d and %d", i, d.whole.Load(), d.each.Load(), whole, each)
 			}
 		}
 		<-time.After(time.Second) // the last has ended
