@@ -7,6 +7,9 @@ import (
 // roomStep is what is committed beyond need when packets run out of the ring, so that not every packet makes a block.
 const roomStep = 100 * ms
 
+// maxBlockBytes bounds the samples of a block; the spool takes records of 1 MiB.
+const maxBlockBytes = 768 << 10
+
 // cut is told that everything that arrived up to drained was given. It commits what is older than commitDelay, when that is
 // enough to be worth a block.
 func (t *timeline) cut(drained int64) {
@@ -75,14 +78,19 @@ func (t *timeline) close(at int64) Summary {
 // commit gives the sink all up to limit, in blocks of no more than a ring. What the sink refuses stays, to be offered again.
 func (t *timeline) commit(limit int64) {
 	if limit-t.committed > maxSilence {
-		t.commitTo(t.committed + ringSamples)
+		t.commitTo(t.committed + t.blockSamples())
 		t.skip(limit - ringSamples)
 	}
 	for t.committed < limit {
-		if !t.commitTo(min(limit, t.committed+ringSamples)) {
+		if !t.commitTo(min(limit, t.committed+t.blockSamples())) {
 			return
 		}
 	}
+}
+
+// blockSamples is the most that one block holds, so that the sink takes it in one piece.
+func (t *timeline) blockSamples() int64 {
+	return min(ringSamples, int64(maxBlockBytes/(t.slotBytes()*len(t.channels))))
 }
 
 // makeRoom commits as much as must be for the ring to reach end. What the sink refuses is lost then.

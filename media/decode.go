@@ -16,8 +16,8 @@ const (
 	maxWaiting = 1 << 20
 	// maxWaitingPackets bounds their number: a ring of packets of 1 ms.
 	maxWaitingPackets = 2048
-	// maxVoices bounds the decoders of a stream: an SRC may offer other formats with every re-INVITE.
-	maxVoices = 16
+	// maxVoices bounds the decoders of a stream: an SRC may offer other formats with every re-INVITE. MaxFormats are in use.
+	maxVoices = 2 * MaxFormats
 	// maxRecover is the longest loss that in-band redundancy may make good, in positions: RFC 7587 section 3.3 has one frame, and RFC
 	// 6716 section 2.1.4 at most 60 ms for one.
 	maxRecover = 60 * ms
@@ -33,7 +33,8 @@ type waiting struct {
 	format     *Format
 	offset     int // in the decoding's bytes
 	bytes      int
-	recovered  bool // what it carries of the packet before it was taken
+	recovered  bool  // what it carries of the packet before it was taken, or there is nothing to take
+	floor      int64 // positions before it were paused or inactive
 }
 
 // before says whether a packet is decoded before another.
@@ -61,8 +62,10 @@ type voicing struct {
 	name        string
 	rate        int
 	params      string
-	decoder     codec.Decoder // nil: it cannot be made
-	failed      error
+	channels    int
+	decoder     codec.Decoder
+	failed      error // why there is none
+	refused     uint  // packets since then
 	generation  int
 	frames      []codec.Frame
 
@@ -82,11 +85,12 @@ type workspace struct {
 func (d *decoding) voice(f *Format) *voicing {
 	for i := range d.voices {
 		v := &d.voices[i]
-		if v.payloadType == f.PayloadType && v.name == f.Codec.Name && v.rate == f.Codec.Rate && v.params == f.Params {
+		if v.payloadType == f.PayloadType && v.name == f.Codec.Name && v.rate == f.Codec.Rate && v.params == f.Params && v.channels == f.Channels {
+			v.retry(f)
 			return v
 		}
 	}
-	v := voicing{payloadType: f.PayloadType, name: f.Codec.Name, rate: f.Codec.Rate, params: f.Params, generation: d.generation}
+	v := voicing{payloadType: f.PayloadType, name: f.Codec.Name, rate: f.Codec.Rate, params: f.Params, channels: f.Channels, generation: d.generation}
 	v.decoder, v.failed = newDecoder(f)
 	if len(d.voices) == maxVoices {
 		oldest := decoding{voices: d.voices[:1]}
@@ -95,6 +99,16 @@ func (d *decoding) voice(f *Format) *voicing {
 	}
 	d.voices = append(d.voices, v)
 	return &d.voices[len(d.voices)-1]
+}
+
+// retry makes a decoder that could not be made: a process may be had a moment later. It tries less and less often.
+func (v *voicing) retry(f *Format) {
+	if v.failed == nil {
+		return
+	}
+	if v.refused++; v.refused&(v.refused-1) == 0 {
+		v.decoder, v.failed = newDecoder(f)
+	}
 }
 
 func newDecoder(f *Format) (codec.Decoder, error) {
@@ -149,18 +163,23 @@ func (t *timeline) postpone(s *stream, c *channel, p *packet, pos, from int64) i
 	if err != nil {
 		return 0 // it was measured before: it cannot be
 	}
-	claimed, n := 0, int64(0)
+	claimed, sound, n := 0, false, int64(0)
 	for _, f := range frames {
 		start := pos + n*Rate/int64(p.format.Codec.Rate)
 		n += int64(f.Samples)
 		if f.Kind == codec.Sound {
+			sound = true
 			claimed += c.claim(max(start, from), pos+n*Rate/int64(p.format.Codec.Rate), t.slotBytes())
 		}
+	}
+	if sound && claimed == 0 {
+		s.stats.Duplicate++ // it came before, or was recovered
+		return 0
 	}
 	// Silence is given to the decoder as well, which may want to know of it.
 	d.wait(waiting{
 		generation: d.generation, sequence: p.sequence, arrival: p.arrival, pos: pos, length: p.length, format: p.format,
-		offset: len(d.bytes), bytes: len(p.payload),
+		offset: len(d.bytes), bytes: len(p.payload), floor: s.floor, recovered: s.source.has(p.sequence - 1),
 	})
 	d.bytes = append(d.bytes, p.payload...)
 	return claimed
@@ -204,14 +223,9 @@ func (t *timeline) decode(s *stream, c *channel, limit int64) {
 	if len(d.list) == 0 && !d.feed.open {
 		return
 	}
-	n, reach := 0, limit+d.feed.lag()
-	for i := range d.list {
-		if d.list[i].pos < reach {
-			n = i + 1
-		}
-	}
-	for i := range n {
-		t.speak(s, c, &d.list[i])
+	n := 0
+	for ; n < d.due(limit+d.feed.lag()); n++ { // with the first packet of a run the lag grows
+		t.speak(s, c, &d.list[n])
 	}
 	if n < len(d.list) && d.feed.open && d.feed.end < limit {
 		t.recover(s, c, &d.list[n])
@@ -220,6 +234,16 @@ func (t *timeline) decode(s *stream, c *channel, limit int64) {
 	if d.feed.open && d.feed.written() < min(limit, d.feed.end) {
 		t.flush(c, &d.feed)
 	}
+}
+
+// due is how many packets must be decoded for the ring to be right up to a position.
+func (d *decoding) due(reach int64) int {
+	for i := len(d.list); i > 0; i-- {
+		if d.list[i-1].pos < reach {
+			return i
+		}
+	}
+	return 0
 }
 
 // drop forgets the first n packets.
@@ -249,6 +273,11 @@ func (d *decoding) payload(w *waiting) []byte { return d.bytes[w.offset:][:w.byt
 func (t *timeline) speak(s *stream, c *channel, w *waiting) {
 	d := &s.decoder
 	v := d.voice(w.format)
+	if v.failed != nil {
+		s.stats.Undecodable++
+		c.unclaim(max(w.pos, t.committed), min(w.pos+w.length, t.committed+ringSamples))
+		return
+	}
 	if v.generation != w.generation {
 		v.decoder.Reset()
 		v.generation = w.generation
@@ -274,6 +303,9 @@ func (t *timeline) recover(s *stream, c *channel, w *waiting) {
 	}
 	w.recovered = true
 	v := d.voice(w.format)
+	if v.failed != nil {
+		return
+	}
 	pcm, err := v.decoder.Recover(t.work.pcm[:0], d.payload(w), int(min(missing, maxRecover)*int64(v.rate)/Rate))
 	if err != nil || len(pcm) == 0 {
 		return
@@ -281,7 +313,7 @@ func (t *timeline) recover(s *stream, c *channel, w *waiting) {
 	t.work.pcm = pcm
 	length := int64(len(pcm)) * Rate / int64(v.rate)
 	start := w.pos - length
-	if start < t.committed || length > missing || c.next(start, w.pos, true) != w.pos {
+	if start < max(t.committed, w.floor) || length > missing || c.next(start, w.pos, true) != w.pos {
 		return
 	}
 	c.claim(start, w.pos, t.slotBytes())

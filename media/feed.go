@@ -18,6 +18,7 @@ type feed struct {
 	resampler *codec.Resampler
 	from, to  int // of the resampler
 
+	low   int64 // positions before it are left as they are
 	start int64 // position at which the run began
 	end   int64 // after the last packet
 	came  int64 // samples
@@ -43,7 +44,7 @@ func (t *timeline) listen(c *channel, f *feed, rate int, pcm []int16, pos, lengt
 	if f.open && (f.rate != rate || f.density != t.density || magnitude(pos-f.end) > maxRepeat) {
 		t.flush(c, f)
 	}
-	if !f.open && !f.begin(rate, t.density, pos) {
+	if !f.open && !f.begin(c, rate, t.density, pos) {
 		return
 	}
 	want := (pos - f.start) * int64(rate) / Rate
@@ -66,8 +67,8 @@ func (t *timeline) listen(c *channel, f *feed, rate int, pcm []int16, pos, lengt
 	f.end = pos + length
 }
 
-// begin opens a run.
-func (f *feed) begin(rate, density int, pos int64) bool {
+// begin opens a run. It goes on from what the channel had when its ring became denser.
+func (f *feed) begin(c *channel, rate, density int, pos int64) bool {
 	resampler, from, to := f.resampler, f.from, f.to
 	if rate == density*Rate {
 		resampler = nil
@@ -79,7 +80,14 @@ func (f *feed) begin(rate, density int, pos int64) bool {
 	} else {
 		resampler.Reset()
 	}
-	*f = feed{open: true, rate: rate, density: density, resampler: resampler, from: rate, to: density * Rate, start: pos, end: pos}
+	*f = feed{open: true, rate: rate, density: density, resampler: resampler, from: rate, to: density * Rate, low: pos, start: pos, end: pos}
+	if before := c.before; resampler != nil && len(before.pcm) > 0 && before.end == pos && before.rate == rate {
+		f.start -= int64(len(before.pcm)) * Rate / int64(rate)
+		f.low -= f.lag() // that was made without knowing what follows
+		f.came = int64(len(before.pcm))
+		f.given = int64(len(resampler.Write(nil, before.pcm)))
+		c.before = tail{}
+	}
 	return true
 }
 
@@ -119,7 +127,7 @@ func (t *timeline) lay(c *channel, f *feed, pcm []int16) {
 			pos, sample = -((-at + density - 1) / density), (at%density+density)%density
 		}
 		n := min(density-sample, int64(len(pcm)))
-		if pos >= t.committed && pos < t.committed+ringSamples && c.has(pos) {
+		if pos >= max(t.committed, f.low) && pos < t.committed+ringSamples && c.has(pos) {
 			b := c.data[(int64(slot(pos))*density+sample)*2:]
 			for i, v := range pcm[:n] {
 				b[2*i], b[2*i+1] = byte(v), byte(uint16(v)>>8)
@@ -154,23 +162,42 @@ func (t *timeline) raise(rate int) {
 	t.density = density
 }
 
-// densify converts a ring of linear samples, which begins at start, to another density.
+// A tail is the last of a channel's samples before its ring became denser, and the position after it.
+type tail struct {
+	pcm  []int16
+	rate int
+	end  int64
+}
+
+// leadIn is the sound before a ring, in positions, that a resampler must have heard for the ring to go on from it.
+const leadIn = 16 * ms
+
+// densify converts a ring of linear samples, which begins at start, to another density. What was committed is still in its place,
+// unless the ring is nearly full.
 func (c *channel) densify(start int64, from, to int) {
-	pcm := make([]int16, 0, ringSamples*from)
-	for pos := start; pos < start+ringSamples; pos++ {
+	lead := int64(leadIn)
+	if c.end > start+ringSamples-leadIn || start < leadIn-preroll {
+		lead = 0
+	}
+	pcm := make([]int16, 0, (ringSamples+leadIn)*from)
+	for pos := start - lead; pos < start+ringSamples; pos++ {
 		for k := range from {
 			v := int16(0)
-			if c.has(pos) {
+			if pos < start || c.has(pos) {
 				at := 2 * (slot(pos)*from + k)
 				v = int16(uint16(c.data[at]) | uint16(c.data[at+1])<<8)
 			}
 			pcm = append(pcm, v)
 		}
 	}
-	out, err := convertAll(make([]int16, 0, ringSamples*to), pcm, from*Rate, to*Rate)
+	out, err := convertAll(make([]int16, 0, (ringSamples+leadIn)*to), pcm, from*Rate, to*Rate)
 	c.data = make([]byte, ringSamples*to*2)
 	if err != nil {
 		return
+	}
+	out = out[lead*int64(to):]
+	if n := (c.end - start + lead) * int64(from); n > 0 && n <= int64(len(pcm)) {
+		c.before = tail{append([]int16(nil), pcm[max(0, n-int64(leadIn*from)):n]...), from * Rate, c.end}
 	}
 	for i, v := range out[:min(len(out), ringSamples*to)] {
 		at := 2 * (slot(start+int64(i/to))*to + i%to)

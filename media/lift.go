@@ -27,7 +27,7 @@ func (o *overlay) raise(b *Block) error {
 	}
 	l := &o.lift
 	if l.open && (b.Start != l.end || b.Rate != l.rate || b.Channels != l.channels) {
-		o.settle()
+		o.settle(nil)
 	}
 	if !l.open {
 		l.open, l.rate, l.channels, l.pos = true, b.Rate, b.Channels, b.Start*o.plan.density
@@ -65,14 +65,23 @@ func (o *overlay) linear(b *Block) []byte {
 	return o.pcm
 }
 
-// settle ends the run that is raised.
-func (o *overlay) settle() {
+// settle ends the run that is raised. What it goes on to in the next block, if that follows on it, is heard first: every so many
+// samples of it, which is right for the channels that go on at the old rate, and of no matter for the others.
+func (o *overlay) settle(next *Block) {
 	l := &o.lift
 	if !l.open {
 		return
 	}
+	left := int(l.end*o.plan.density - l.pos)
 	for c, r := range l.resamplers {
-		l.out[c] = r.Flush(l.out[c][:0])
+		l.in = l.in[:0]
+		if next != nil && next.Start == l.end && next.Encoding == codec.L16 && !next.Late && c < next.Channels {
+			step := next.Rate / l.rate * next.Channels * 2
+			for at := 2 * c; at+1 < len(next.Data) && len(l.in) < r.Delay(); at += step {
+				l.in = append(l.in, int16(uint16(next.Data[at])|uint16(next.Data[at+1])<<8))
+			}
+		}
+		l.out[c] = r.Flush(r.Write(l.out[c][:0], l.in))[:left]
 	}
 	o.lower()
 	l.open = false
@@ -96,7 +105,7 @@ func (o *overlay) lower() {
 
 // raisePatch lays a patch of a lower rate: a run of its own.
 func (o *overlay) raisePatch(b *Block) error {
-	o.settle() // what is patched is there first
+	o.settle(nil) // what is patched is there first
 	in := channelOf(nil, o.linear(b), 0, 1)
 	out, err := convertAll(nil, in, b.Rate, o.plan.Rate)
 	if err != nil {

@@ -25,6 +25,7 @@ const (
 func (t *timeline) place(s *stream, terms *terms, p *packet) {
 	k := &s.clock
 	c := t.channels[terms.Channel]
+	s.floor = terms.floor
 	if !k.anchored {
 		k.resumed = terms.resumed
 		t.anchor(s, c, p)

@@ -43,7 +43,7 @@ func (p *Plan) Write(w io.Writer, blocks iter.Seq2[Block, error]) error {
 			return fmt.Errorf("write samples: %w", err)
 		}
 	}
-	o.settle()
+	o.settle(nil)
 	if err := o.advance(p.Offset + p.Samples); err != nil {
 		return fmt.Errorf("write samples: %w", err)
 	}
@@ -83,7 +83,7 @@ func (o *overlay) add(b *Block) error {
 	if b.Rate < o.plan.Rate {
 		return o.raise(b)
 	}
-	o.settle()
+	o.settle(b)
 	step, first := b.channelsInData(), b.Channel
 	if !b.Late {
 		first = 0

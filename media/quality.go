@@ -125,7 +125,7 @@ const defaultPacket = 0.020
 
 // lossRatio is the share of a stream's packets that never came or came too late.
 func (s *StreamStats) lossRatio() float64 {
-	missing := float64(s.Lost + s.Late - min(s.Lost, s.Recovered))
+	missing := float64(s.Lost + s.Late + s.Undecodable - min(s.Lost, s.Recovered))
 	whole := float64(s.Packets-min(s.Packets, s.Duplicate)) + float64(s.Lost)
 	if whole == 0 {
 		return 0

@@ -112,7 +112,7 @@ func TestMalformed(t *testing.T) {
 	p.raw([]byte{0x80})
 	p.raw(make([]byte, 60))                               // version 0
 	p.raw([]byte("OPTIONS sip:probe SIP/2.0\r\n"))        // version 1
-	p.raw(append([]byte{0x80, 0}, make([]byte, 4000)...)) // longer than any datagram we take
+	p.raw(append([]byte{0x80, 0}, make([]byte, 6000)...)) // longer than any datagram we take
 	p.send(filled(0x21))
 	if s := closeRecording(t, rec).Streams[0]; s.Malformed != 5 || s.Packets != 1 {
 		t.Errorf("stream: %+v; want 5 malformed, 1 packet", s)

@@ -65,7 +65,9 @@ func (t *timeline) redundant(s *stream, terms *terms, p *packet) {
 	}
 	for i, b := range blocks {
 		back := int64(len(blocks) - 1 - i) // a sender repeats the packets just before this one (RFC 2198 section 4)
-		if back > 0 && (len(b.data) == 0 || s.source.has(p.sequence-back)) {
+		// What came, or would be the first to be heard after a silence: that must be anchored by what is sent now.
+		unsure := !s.clock.anchored || terms.resumed > s.clock.resumed
+		if back > 0 && (unsure || len(b.data) == 0 || s.source.has(p.sequence-back)) {
 			continue
 		}
 		format := terms.find(b.payloadType)

@@ -41,6 +41,17 @@ func (t *timeline) revoke(s *stream, c *channel, at int64) {
 	}
 }
 
+// clear takes out what has moved below the floor: it was paused, or inactive.
+func (t *timeline) clear(s *stream, c *channel, start, end int64) {
+	start, end = max(start, t.committed), min(end, s.floor)
+	if start >= end || c.data == nil {
+		return
+	}
+	t.silence(c, start, end)
+	c.mark(start, int(end-start), false)
+	c.shrink(t.committed)
+}
+
 // shrink finds the channel's first and last sound anew, after some was taken back.
 func (c *channel) shrink(committed int64) {
 	for c.end > committed && !c.has(c.end-1) {

@@ -29,6 +29,7 @@ type channel struct {
 	present []uint64
 	first   int64 // first position placed; never: none was
 	end     int64 // after the last position placed
+	before  tail
 	notes   []run // silence that the sender meant, not committed to its end yet
 	holes   []run // committed silence, not older than LateLimit, ascending
 	open    bool  // what is committed ends in silence whose cause is not known yet

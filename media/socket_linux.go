@@ -27,7 +27,7 @@ const (
 	batchSize = 32
 	// datagramSize is the longest datagram that is taken; 80 ms of 16 bit
 	// samples at 8 kHz with a full RTP header fit. Longer ones are malformed.
-	datagramSize = 2048
+	datagramSize = 4096
 	// controlSize is room for a timestamp and an overflow counter, each with
 	// its header, on every architecture.
 	controlSize = 64

@@ -22,7 +22,7 @@ const (
 	batchSize = 32
 	// datagramSize is the longest datagram that is taken. Longer ones are
 	// malformed.
-	datagramSize = 2048
+	datagramSize = 4096
 	// pollWait is how long a read waits for a datagram that is not there: the
 	// shortest deadline that lies in the future when the read begins.
 	pollWait = 100 * time.Microsecond

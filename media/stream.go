@@ -20,7 +20,8 @@ const (
 // one's; what it sent until then is held, and placed. When the present source goes on, what was held is refused and counted.
 type stream struct {
 	source source
-	live   bool // there is a source
+	live   bool  // there is a source
+	floor  int64 // of the newest packet's terms
 	clock  clock
 	drift  drift
 	held   limbo

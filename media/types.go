@@ -22,8 +22,12 @@ const MaxChannels = 32
 type Format struct {
 	PayloadType uint8
 	Codec       codec.Codec
-	Params      string // a=fmtp that the codec was looked up with: another value is another decoder
+	Params      string // a=fmtp that the codec was looked up with, and
+	Channels    int    // how many it has: other values are another decoder
 }
+
+// MaxFormats is how many formats a stream may have. The formats after these are not placed.
+const MaxFormats = 16
 
 // A Stream says what is received for one m-line.
 type Stream struct {

@@ -324,6 +324,9 @@ func (r *Recorder) End(dialog siprec.DialogID, cause siprec.EndCause, at time.Ti
 	if summary.Unsaved > 0 {
 		end.Warnings = append(end.Warnings, "audio-unsaved")
 	}
+	if slices.ContainsFunc(summary.Streams, func(s media.StreamStats) bool { return s.Undecodable > 0 }) {
+		end.Warnings = append(end.Warnings, "audio-undecodable")
+	}
 	end.End.Stats = summary.Streams
 	r.count(summary.Streams)
 	if err := errors.Join(end.append(c.writer), c.writer.Close()); err != nil {

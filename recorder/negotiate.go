@@ -28,6 +28,9 @@ func usable(known codec.Set, m siprec.Media) (answer []siprec.Format, decode []m
 	}
 	sound := false
 	for _, f := range m.Formats {
+		if len(decode) == media.MaxFormats {
+			break
+		}
 		switch f.Encoding {
 		case telephoneEvent, comfortNoise:
 			answer = append(answer, f)
@@ -40,7 +43,7 @@ func usable(known codec.Set, m siprec.Media) (answer []siprec.Format, decode []m
 		if c, ok := known.Lookup(codec.Format{Name: f.Encoding, ClockRate: f.ClockRate, Channels: f.Channels, Params: f.Params}); ok {
 			sound = true
 			answer = append(answer, f)
-			decode = append(decode, media.Format{PayloadType: f.PayloadType, Codec: c, Params: f.Params})
+			decode = append(decode, media.Format{PayloadType: f.PayloadType, Codec: c, Params: f.Params, Channels: f.Channels})
 		}
 	}
 	if !sound {

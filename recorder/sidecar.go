@@ -271,7 +271,8 @@ func samples(n int64, rate int) time.Duration {
 	if rate == 0 {
 		return 0
 	}
-	return time.Duration(n) * time.Second / time.Duration(rate)
+	whole, rest := n/int64(rate), n%int64(rate) // apart, or a week overflows
+	return time.Duration(whole)*time.Second + time.Duration(rest)*time.Second/time.Duration(rate)
 }
 
 // utcMS is the form in which times are stored: UTC, whole milliseconds.

@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// externalPatience is how long a program may take for one payload before it counts as dead. Others wait so long.
-	externalPatience = 500 * time.Millisecond
+	// externalPatience is how long a program may keep a decoder waiting in vain, over all of the stream: other streams wait with it.
+	externalPatience = 250 * time.Millisecond
 	// maxExternalStarts is how often a decoder starts its program: once, and again after it died or was too slow.
 	maxExternalStarts = 5
 )
@@ -25,7 +25,7 @@ const (
 // The decoder has a method Close too (io.Closer), which ends the process and waits for it. A decoder that is dropped without
 // ends it when it is collected.
 func External(path string) (Decoder, error) {
-	d := &external{path: path, answer: make([]byte, 2+2*g729Frames*g729Samples), question: make([]byte, 2+g729Frames*g729Frame)}
+	d := &external{path: path, patience: externalPatience, answer: make([]byte, 2+2*g729Frames*g729Samples), question: make([]byte, 2+g729Frames*g729Frame)}
 	if err := d.start(); err != nil {
 		return nil, err
 	}
@@ -36,7 +36,8 @@ func External(path string) (Decoder, error) {
 type external struct {
 	path     string
 	starts   int
-	process  *process // nil when it is dead
+	patience time.Duration // what is left of it
+	process  *process      // nil when it is dead
 	cleanup  runtime.Cleanup
 	question []byte
 	answer   []byte
@@ -50,6 +51,9 @@ type process struct {
 
 // start starts the program.
 func (d *external) start() error {
+	if d.patience <= 0 {
+		return fmt.Errorf("start %s: it kept this stream waiting; run it by hand and see what it does", d.path)
+	}
 	if d.starts == maxExternalStarts {
 		return fmt.Errorf("start %s: it died %d times in this stream; run it by hand and see what it says", d.path, d.starts)
 	}
@@ -144,8 +148,14 @@ func (d *external) Decode(dst []int16, payload []byte) ([]int16, error) {
 }
 
 // ask sends one message and reads the answer, of so many bytes, to d.answer.
-func (d *external) ask(payload []byte, want int) error {
-	deadline := time.Now().Add(externalPatience)
+func (d *external) ask(payload []byte, want int) (err error) {
+	begun := time.Now()
+	defer func() {
+		if err != nil {
+			d.patience -= time.Since(begun)
+		}
+	}()
+	deadline := begun.Add(d.patience)
 	if err := errors.Join(d.process.in.SetWriteDeadline(deadline), d.process.out.SetReadDeadline(deadline)); err != nil {
 		return err
 	}
@@ -159,7 +169,7 @@ func (d *external) ask(payload []byte, want int) error {
 	if n := int(binary.BigEndian.Uint16(d.answer)); n != want {
 		return fmt.Errorf("it answers %d bytes, want %d", n, want)
 	}
-	_, err := io.ReadFull(d.process.out, d.answer[2:2+want])
+	_, err = io.ReadFull(d.process.out, d.answer[2:2+want])
 	return err
 }
 
