@@ -17,9 +17,6 @@ const (
 	// that a flood on one port cannot hold up the others: 1,024 packets.
 	drainBatches = 32
 
-	// reportPoll is how often RTCP sockets are drained.
-	reportPoll = int64(time.Second)
-
 	// clockSlack is how far a kernel timestamp may lie outside the interval
 	// between two drains before it is taken for the work of somebody who set
 	// the system's clock, and clipped to that interval.
@@ -40,7 +37,6 @@ type Recording struct {
 	streams    []Stream // as the timeline has them
 	legs       []leg    // one per stream
 	drained    int64    // all that arrived before was given to the timeline
-	nextPoll   int64    // of the RTCP sockets
 	nextReport int64    // the earliest of the legs'
 	closed     bool
 	failed     error // a panic; nothing more is received
@@ -65,7 +61,6 @@ func newRecording(r *Receiver, o Open, pairs []pair) *Recording {
 		timeline: newTimeline(r.clock.at(o.Start), o.Channels, copyStreams(streams), o.Sink),
 		streams:  streams,
 		drained:  now,
-		nextPoll: now + rand.Int64N(reportPoll),
 	}
 	rec.timeline.most = r.maxRate / Rate
 	rec.addLegs(pairs, now)
@@ -308,14 +303,8 @@ func (rec *Recording) collect(b *batch) {
 			rec.timeline.cut(rec.drained)
 		}
 	}
-	if now >= rec.nextPoll {
-		rec.nextPoll = now + reportPoll
-		for i := range rec.legs {
-			rec.collectRTCP(i, &d)
-		}
-	}
 	if now >= rec.nextReport {
-		rec.sendReports(now)
+		rec.sendReports(&d)
 	}
 }
 

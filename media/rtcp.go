@@ -82,13 +82,16 @@ func (rec *Recording) report(i int, arrival int64, g *datagram) {
 	}
 }
 
-// sendReports sends the receiver reports that are due; mu is held.
-func (rec *Recording) sendReports(now int64) {
+// sendReports sends the receiver reports that are due, and reads before what they
+// tell of: sender reports have the kernel's time, and wait. mu is held.
+func (rec *Recording) sendReports(d *drain) {
+	now := d.until
 	for i := range rec.legs {
 		l := &rec.legs[i]
 		if now < l.nextReport {
 			continue
 		}
+		rec.collectRTCP(i, d)
 		l.nextReport = now + reportInterval()
 		to := rec.reportTo(i)
 		if !to.IsValid() || to.Port() == 0 {
