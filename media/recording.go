@@ -134,7 +134,7 @@ func (rec *Recording) Update(streams []Stream) error {
 		return fmt.Errorf("update streams: %w", err)
 	}
 	if rec.guarded { // what waits is opened with the keys that it was sent with
-		if err := rec.do(rec.collect); err != nil {
+		if err := rec.do(func(b *batch) { rec.collect(b) }); err != nil {
 			return fmt.Errorf("update streams: %w", err)
 		}
 	}
@@ -282,7 +282,7 @@ func (rec *Recording) takeBack(b *batch) {
 // After a stall much has waited. It is taken a batch from each stream at a
 // time, and cut between, so that the timeline need not hold all of one stream
 // before it sees the next one.
-func (rec *Recording) collect(b *batch) {
+func (rec *Recording) collect(b *batch) drain {
 	wall := time.Now()
 	now := rec.receiver.clock.at(wall)
 	d := drain{batch: b, from: rec.drained, until: now, shift: now - wall.UnixNano()}
@@ -306,6 +306,7 @@ func (rec *Recording) collect(b *batch) {
 	if now >= rec.nextReport {
 		rec.sendReports(&d)
 	}
+	return d
 }
 
 // A drain is what holds for all sockets of one drain.

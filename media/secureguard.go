@@ -392,8 +392,10 @@ func (rec *Recording) drainHurried() bool {
 		return false
 	}
 	err := rec.do(func(b *batch) {
-		rec.nextPoll = 0 // RTCP sockets too: they have handshakes and checks of their own
-		rec.collect(b)
+		d := rec.collect(b)
+		for i := range rec.legs { // RTCP sockets have handshakes and checks of their own
+			rec.collectRTCP(i, &d)
+		}
 	})
 	rec.hurried = err == nil && rec.waits() && rec.receiver.clock.at(time.Now()) < rec.hurryUntil
 	return rec.hurried
