@@ -47,4 +47,12 @@ func BytesReader(id string, key [32]byte, b []byte) *Reader {
 }
 
 // SyncAll does what happens at every SyncInterval.
-func (s *Spool) SyncAll() { s.syncAll() }
+func (s *Spool) SyncAll() {
+	dirty := s.dirty()
+	if s.whole == nil || len(dirty) < wholeLeast {
+		syncEach(dirty)
+		return
+	}
+	s.syncs.Add(1)
+	s.wholeEnded(&wholeRun{dirty: dirty}, s.whole())
+}

@@ -47,7 +47,6 @@ type Spool struct {
 	frames sync.Pool // of *[]byte: frames that are being written; a writer of its own would keep one for hours
 	root   *os.File  // the folder of the recordings, for whole
 	whole  wholeSync // nil: files are synced one by one
-	rest   int       // intervals for which they are all the same; the syncing goroutine's
 
 	syncs, syncErrors atomic.Uint64
 

@@ -24,17 +24,46 @@ const (
 // concern any file written since the last call.
 type wholeSync func() error
 
-// syncLoop syncs what is dirty until Close. A sync that takes longer than the interval delays the next one.
+// A wholeRun is a sync of the file system that is under way.
+type wholeRun struct {
+	dirty []unsynced
+	began time.Time
+	done  chan error // nil: none is
+}
+
+// syncLoop syncs what is dirty until Close. Syncs of files that take longer than the interval delay the next ones; one of the file
+// system does not, and is waited for in the end.
 func (s *Spool) syncLoop() {
 	defer close(s.stopped)
 	t := time.NewTicker(s.opts.SyncInterval)
 	defer t.Stop()
+	var whole wholeRun
+	rest := 0
+	end := func(err error) {
+		if s.wholeEnded(&whole, err); time.Since(whole.began) > s.opts.SyncInterval/2 {
+			rest = wholeRest
+		}
+		whole.done = nil
+	}
 	for {
 		select {
 		case <-s.stop:
+			if whole.done != nil {
+				end(<-whole.done)
+			}
 			return
+		case err := <-whole.done:
+			end(err)
 		case <-t.C:
-			s.syncAll()
+			dirty := s.dirty()
+			if whole.done == nil && s.whole != nil && rest == 0 && len(dirty) >= wholeLeast {
+				whole = wholeRun{dirty: dirty, began: time.Now(), done: make(chan error, 1)}
+				s.syncs.Add(1)
+				go func(done chan<- error) { done <- s.whole() }(whole.done)
+				continue
+			}
+			rest = max(0, rest-1)
+			syncEach(dirty)
 		}
 	}
 }
@@ -45,24 +74,15 @@ type unsynced struct {
 	writes uint64
 }
 
-// syncAll syncs every open writer that is dirty.
-func (s *Spool) syncAll() {
+// dirty lists every open writer that has written since it was synced.
+func (s *Spool) dirty() []unsynced {
 	var dirty []unsynced
 	for _, w := range s.writers() {
 		if writes, yes := w.unsynced(); yes {
 			dirty = append(dirty, unsynced{w, writes})
 		}
 	}
-	s.rest = max(0, s.rest-1)
-	if s.whole == nil || s.rest > 0 || len(dirty) < wholeLeast {
-		syncEach(dirty)
-		return
-	}
-	began := time.Now()
-	s.syncWhole(dirty)
-	if time.Since(began) > s.opts.SyncInterval/2 {
-		s.rest = wholeRest + 1
-	}
+	return dirty
 }
 
 // syncEach syncs one file after the other, some at the same time.
@@ -82,11 +102,10 @@ func syncEach(dirty []unsynced) {
 	wg.Wait()
 }
 
-// syncWhole syncs the file system. Appending goes on meanwhile, and so do Sync and Close of one writer, who do not count
-// on this.
-func (s *Spool) syncWhole(dirty []unsynced) {
-	s.syncs.Add(1)
-	if err := s.whole(); err != nil {
+// wholeEnded notes what a sync of the file system came to. Appending went on meanwhile, and so did Sync and Close of one writer, who
+// do not count on it.
+func (s *Spool) wholeEnded(whole *wholeRun, err error) {
+	if err != nil {
 		s.syncErrors.Add(1)
 		// The kernel tells it once, and not whose bytes they were: those written meanwhile, perhaps.
 		for _, w := range s.writers() {
@@ -96,7 +115,7 @@ func (s *Spool) syncWhole(dirty []unsynced) {
 		}
 		return
 	}
-	for _, d := range dirty {
+	for _, d := range whole.dirty {
 		d.w.reached(d.writes)
 	}
 }

@@ -185,6 +185,23 @@ func TestSlowSyncOfAll(t *testing.T) {
 	})
 }
 
+// While a sync of all hangs, files are synced one by one: what a loss of power costs stays a second.
+func TestSyncOfAllThatHangs(t *testing.T) {
+	onDisk(t, spool.WholeLeast, func(t *testing.T, d *disk, s *spool.Spool, ws []*spool.Writer) {
+		d.takes.Store(int64(20 * time.Second))
+		for i := range 10 {
+			for _, w := range ws {
+				appendAll(t, w, rec{1, "x"})
+			}
+			second()
+			if want := int64(i * spool.WholeLeast); d.whole.Load() != 1 || d.each.Load() != want {
+				t.Fatalf("second %d: %d of all and %d of one, want 1 and %d", i, d.whole.Load(), d.each.Load(), want)
+			}
+		}
+		<-time.After(12 * time.Second) // it ends
+	})
+}
+
 // What the kernel does for us, on the file system that the tests run on.
 func TestSystemSyncsAll(t *testing.T) {
 	s := open(t, t.TempDir(), spool.Options{SyncInterval: time.Hour})
