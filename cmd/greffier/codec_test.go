@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
@@ -67,5 +68,36 @@ func TestCodecs(t *testing.T) {
 			t.Logf("%s: misalignment %s, length error %s", strconv.Itoa(c.rate), report.Misalignment, report.LengthError)
 			verifyGood(t, dir)
 		})
+	}
+}
+
+// TestG729Program: a decoder program that does not decode is found out at the start, one that does is used.
+func TestG729Program(t *testing.T) {
+	good := filepath.Join(t.TempDir(), "greffier-g729")
+	if out, err := exec.Command("go", "build", "-C", "../../contrib/g729", "-o", good, ".").CombinedOutput(); err != nil {
+		t.Fatalf("build contrib/g729 (scripts/tools.sh installs what it needs): %v: %s", err, out)
+	}
+	if err := tryG729(good); err != nil {
+		t.Error(err)
+	}
+	for _, bad := range []string{"/bin/true", "/bin/cat", filepath.Join(t.TempDir(), "nothing")} {
+		if err := tryG729(bad); err == nil {
+			t.Errorf("%s passes for a decoder", bad)
+		}
+	}
+	s := start(t, t.TempDir(), recordAll, "--media-g729", good)
+	spec := bursts()
+	for i := range spec.Streams {
+		spec.Streams[i].Formats = []siprec.Format{{PayloadType: 18, Encoding: "G729", ClockRate: 8000, Channels: 1}}
+	}
+	call, err := s.src("udp").Invite(t.Context(), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := call.Answer().Media[0]; m.Addr.Port() == 0 || len(m.Formats) != 1 {
+		t.Errorf("G.729 is answered %s", call.Answer().Raw)
+	}
+	if err := call.Bye(t.Context(), nil); err != nil {
+		t.Error(err)
 	}
 }

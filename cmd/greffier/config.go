@@ -72,7 +72,7 @@ type MediaConfig struct {
 
 	// Program that decodes G.729, as contrib/g729 builds one; absent: streams that speak only G.729 are refused. One process per
 	// stream runs it.
-	G729 string `yaml:"g729" placeholder:"FILE"`
+	G729 string `yaml:"g729" name:"g729" placeholder:"FILE"`
 
 	// Highest sample rate that a recording is kept at, in hertz: 8000, 16000 or 48000. Sound of a higher rate is brought down to it;
 	// a recording whose sound comes at a lower one is no larger for it.

@@ -37,7 +37,7 @@ func spoken(t *testing.T, dir, callID string) {
 	}
 	channels, rate := play(t, dir, r.ID)
 	a, b, all, w := 0.0, 0.0, 0.0, 2*math.Cos(2*math.Pi*440/float64(rate)) // Goertzel
-	pcm := channels[0][rate/2 : rate] // in the middle: ffmpeg begins with a rush
+	pcm := channels[0][rate/2 : rate]                                      // in the middle: ffmpeg begins with a rush
 	for _, v := range pcm {
 		a, b, all = float64(v)+w*a-b, a, all+float64(v)*float64(v)
 	}

@@ -83,6 +83,24 @@ func (m *Main) witness(ctx context.Context, typ string, data any) error {
 	return err
 }
 
+// tryG729 has the decoder of G.729 decode a frame: one that cannot, or hangs, would cost calls later.
+func tryG729(program string) error {
+	if program == "" {
+		return nil
+	}
+	d, err := codec.External(program)
+	if err == nil {
+		_, err = d.Decode(nil, make([]byte, 10)) // a frame is 10 bytes
+		if c, ok := d.(io.Closer); ok {
+			err = errors.Join(err, c.Close())
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("try media.g729: %w", err)
+	}
+	return nil
+}
+
 // open makes every part, in the order of the import table.
 func (m *Main) open(ctx context.Context) (err error) {
 	c := m.Config
@@ -90,6 +108,9 @@ func (m *Main) open(ctx context.Context) (err error) {
 		return err
 	}
 	m.Token = m.parts.token
+	if err := tryG729(c.Media.G729); err != nil {
+		return err
+	}
 	m.warn()
 	if err := m.witnessPolicy(ctx); err != nil {
 		return err
