@@ -7,7 +7,7 @@ CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/greffier
 export GREFFIER_MINIO := $(CACHE)/bin/minio
 
 # What shares state between goroutines is tested with the race detector.
-RACE_PACKAGES := ./siprec/srs/... ./media ./media/wav ./storage/... ./audit/... ./catalog/... ./recorder/...
+RACE_PACKAGES := ./siprec/srs/... ./media/... ./storage/... ./audit/... ./catalog/... ./recorder/...
 
 .PHONY: help build demo test test-race bench fuzz lint tools clean
 
