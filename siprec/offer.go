@@ -222,7 +222,7 @@ func (m *mediaReader) finish(session connection) {
 	m.Addr, m.Host = conn.addr, conn.host
 	m.Direction = SendRecv
 	switch {
-	case m.Addr.IsValid() && m.Addr.IsUnspecified() && m.ICE == nil: // with ICE the address is yet to be found (RFC 8840)
+	case m.Addr.IsValid() && m.Addr.IsUnspecified() && !m.isTrickled(): // hold as of old (RFC 3264 section 8.4)
 		m.Direction = Inactive
 	case conn.direction != "":
 		m.Direction = conn.direction
@@ -246,6 +246,12 @@ func (m *mediaReader) finish(session connection) {
 		m.Formats = append(m.Formats, f)
 	}
 }
+
+// trickledPort stands for an address that ICE has yet to find (RFC 8840 section 4.1.1).
+const trickledPort = 9
+
+// isTrickled tells that the m-line has no address yet, and will find one by ICE.
+func (m *mediaReader) isTrickled() bool { return m.ICE != nil && m.Port == trickledPort }
 
 // finishRTCP finds where receiver reports go (RFC 3605 section 2.1).
 func (m *mediaReader) finishRTCP() {

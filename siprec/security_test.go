@@ -360,3 +360,25 @@ func FuzzCandidate(f *testing.F) {
 		}
 	})
 }
+
+// RFC 3264 section 8.4: 0.0.0.0 is hold. It is not only where trickle ICE has no address yet, which port 9 says (RFC 8840).
+func TestHoldByAddressWithICE(t *testing.T) {
+	for _, tt := range []struct {
+		port int
+		ice  []string
+		want siprec.Direction
+	}{
+		{4000, []string{"a=ice-ufrag:abcd", "a=ice-pwd:" + icePwd, "a=candidate:1 1 UDP 2130706431 192.0.2.1 4000 typ host"}, siprec.Inactive},
+		{9, []string{"a=ice-ufrag:abcd", "a=ice-pwd:" + icePwd}, siprec.SendRecv},
+		{9, []string{"a=ice-ufrag:abcd"}, siprec.Inactive}, // no password: no ICE
+		{9, nil, siprec.Inactive},
+	} {
+		o, err := siprec.ParseOffer([]byte(lines(append([]string{fmt.Sprintf("m=audio %d RTP/AVP 0", tt.port), "c=IN IP4 0.0.0.0"}, tt.ice...)...)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := o.Media[0].Direction; got != tt.want {
+			t.Errorf("port %d with %q is %s, want %s", tt.port, tt.ice, got, tt.want)
+		}
+	}
+}
