@@ -74,10 +74,18 @@ type Fingerprint struct {
 }
 
 // ICE are our credentials for connectivity checks: we are the lite side (RFC 8445 section 2.5). The address from which a check
-// comes becomes one of the stream's.
+// comes becomes one of the stream's, for as long as the credentials are these.
 type ICE struct {
 	Ufrag string
 	Pwd   Key
+}
+
+// same tells whether checks under the one prove anything under the other.
+func (i *ICE) same(o *ICE) bool {
+	if i == nil || o == nil {
+		return i == o
+	}
+	return i.Ufrag == o.Ufrag && i.Pwd.Equal(o.Pwd)
 }
 
 func (s Security) secured() bool { return s.SDES != nil || s.DTLS != nil }

@@ -83,13 +83,17 @@ func (rec *Recording) protect(now int64) {
 			rec.guarded = true
 		}
 		g := l.guard
+		fresh := !g.ice.same(s.ICE)
+		if fresh {
+			g.forget()
+		}
+		g.ice = s.ICE
+		fresh = fresh && g.ice != nil
 		for _, a := range g.checked {
 			if !slices.Contains(s.Addrs, a) {
 				s.Addrs = append(s.Addrs, a)
 			}
 		}
-		fresh := s.ICE != nil && (g.ice == nil || g.ice.Ufrag != s.ICE.Ufrag)
-		g.ice = s.ICE
 		if !g.security.same(s.Security) {
 			rec.rekey(i, s.Security, now)
 			fresh = fresh || s.Security.DTLS != nil
@@ -97,6 +101,14 @@ func (rec *Recording) protect(now int64) {
 		if fresh {
 			rec.hurry(now)
 		}
+	}
+}
+
+// forget takes back what checks under other credentials have proved.
+func (g *guard) forget() {
+	g.checked = nil
+	for n := range g.sides {
+		g.sides[n].peer, g.sides[n].chosen = netip.AddrPort{}, false
 	}
 }
 

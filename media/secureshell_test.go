@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net"
-	"net/netip"
 	"runtime"
 	"testing"
 	"time"
@@ -43,6 +42,27 @@ func (p *phone) secureSend(ctx *srtp.Context, payload []byte) {
 	p.raw(b)
 	p.h.SequenceNumber++
 	p.h.Timestamp += uint32(len(payload))
+}
+
+// check sends a connectivity check.
+func (p *phone) check(pwd string) {
+	p.t.Helper()
+	m, err := stun.Build(stun.TransactionID, stun.BindingRequest, stun.NewUsername("ours:theirs"), stun.NewShortTermIntegrity(pwd), stun.Fingerprint)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.raw(m.Raw)
+}
+
+// answered waits for a datagram from where the phone sends to.
+func (p *phone) answered() {
+	p.t.Helper()
+	if err := p.conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		p.t.Fatal(err)
+	}
+	if _, from, err := p.conn.ReadFromUDPAddrPort(make([]byte, 2000)); err != nil || from != p.at {
+		p.t.Fatalf("answer from %v: %v", from, err)
+	}
 }
 
 func sealing(t *testing.T, key []byte) *srtp.Context {
@@ -147,25 +167,12 @@ func TestCheckedSource(t *testing.T) {
 	s.ICE = &media.ICE{Ufrag: "ours", Pwd: media.NewKey([]byte("asd88fgpdd777uzjYhagZg"))}
 	rec := openRecording(t, r, sink, s)
 	p := newPhone(t, stranger, rec.Ports()[0])
-	check := func(pwd string) {
-		m, err := stun.Build(stun.TransactionID, stun.BindingRequest, stun.NewUsername("ours:theirs"), stun.NewShortTermIntegrity(pwd), stun.Fingerprint)
-		if err != nil {
-			t.Fatal(err)
-		}
-		p.raw(m.Raw)
-	}
 	p.send(filled(0x21))
-	check("another password that is wrong")
+	p.check("another password that is wrong")
 	p.send(filled(0x21))
 	eventually(t, "two foreign packets", func() bool { return rec.Stats()[0].Foreign == 2 })
-	check("asd88fgpdd777uzjYhagZg")
-	buf := make([]byte, 2000)
-	if err := p.conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	if _, from, err := p.conn.ReadFromUDPAddrPort(buf); err != nil || from != netip.AddrPortFrom(loopback, uint16(rec.Ports()[0])) {
-		t.Fatalf("answer from %v: %v", from, err)
-	}
+	p.check("asd88fgpdd777uzjYhagZg")
+	p.answered()
 	p.send(filled(0x22))
 	if err := rec.Update([]media.Stream{s}); err != nil { // a refresh does not forget it
 		t.Fatal(err)
@@ -175,6 +182,52 @@ func TestCheckedSource(t *testing.T) {
 	if got.Packets != 2 || got.Foreign != 2 || sink.contains(0x21) || !sink.contains(0x22, 0x23) {
 		t.Errorf("%+v", got)
 	}
+}
+
+// What checks have proved holds for their credentials only: not after a restart of ICE, and not after an offer without it.
+func TestCheckedSourceIsForgotten(t *testing.T) {
+	again := pcmu(0)
+	again.ICE = &media.ICE{Ufrag: "ours", Pwd: media.NewKey([]byte("another password of ours"))}
+	for name, next := range map[string]media.Stream{"no ICE": pcmu(0), "restarted": again} {
+		t.Run(name, func(t *testing.T) {
+			r, _ := startReceiver(t, media.Config{})
+			sink := new(tape)
+			s := pcmu(0)
+			s.ICE = &media.ICE{Ufrag: "ours", Pwd: media.NewKey([]byte("asd88fgpdd777uzjYhagZg"))}
+			rec := openRecording(t, r, sink, s)
+			p := newPhone(t, stranger, rec.Ports()[0])
+			p.check("asd88fgpdd777uzjYhagZg")
+			p.answered()
+			p.send(filled(0x22))
+			eventually(t, "the packet after the check", func() bool { return rec.Stats()[0].Packets == 1 })
+			if err := rec.Update([]media.Stream{next}); err != nil {
+				t.Fatal(err)
+			}
+			for range 10 {
+				p.send(filled(0x21))
+			}
+			got := closeRecording(t, rec).Streams[0]
+			if got.Foreign != 10 || sink.contains(0x21) {
+				t.Errorf("a source that is not one any more is recorded: %d foreign, %d placed", got.Foreign, got.Placed)
+			}
+		})
+	}
+}
+
+// What a recording begins for those who wait may run before it is open: for the race detector.
+func TestOpenWhileOthersWait(t *testing.T) {
+	r, err := media.NewReceiver(media.Config{}) // it does not run: who drains is the recording's own
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, two := pcmu(0), pcmu(1)
+	one.ICE = &media.ICE{Ufrag: "ours", Pwd: media.NewKey([]byte("asd88fgpdd777uzjYhagZg"))}
+	two.ICE = one.ICE
+	rec := openRecording(t, r, new(tape), one, two)
+	p := newPhone(t, loopback, rec.Ports()[1])
+	p.send(filled(0x21))
+	eventually(t, "it is drained", func() bool { return rec.Stats()[1].Packets == 1 })
+	closeRecording(t, rec)
 }
 
 // A stream that cannot be opened leaves nothing behind.
