@@ -270,10 +270,11 @@ func (r *Recorder) Update(ctx context.Context, dialog siprec.DialogID, ch siprec
 		return c.local, entry.append(c.writer)
 	}
 	class, _ := r.cfg.Policy.Class(c.decision.Class)
-	before := slices.Clone(c.streams)
+	before, keys := slices.Clone(c.streams), c.keepProtections()
 	c.assign(r.cfg.Policy, class, ch.Offer)
 	entry.Streams = c.entries(ch.Offer)
 	if err := r.changeStreams(ctx, c, before, entry, ch.Metadata != nil); err != nil {
+		c.protections = keys
 		return siprec.Answer{}, err
 	}
 	c.local = c.answer(ch.Offer, siprec.Invitation{Local: c.local.Addr})

@@ -47,6 +47,16 @@ func (c *call) protect(label siprec.Label, m siprec.Media) *protection {
 	return p
 }
 
+// keepProtections is a copy, for when the offer at hand is rejected.
+func (c *call) keepProtections() map[siprec.Label]*protection {
+	kept := make(map[siprec.Label]*protection, len(c.protections))
+	for label, p := range c.protections {
+		same := *p
+		kept[label] = &same
+	}
+	return kept
+}
+
 // answerCrypto makes a key of ours for the offer's first usable line, which is the one that the SRC likes best.
 func answerCrypto(offered siprec.Crypto) *siprec.Crypto {
 	key, salt := offered.Suite.Sizes()

@@ -110,12 +110,14 @@ func activeStreams(streams []media.Stream) int {
 const holdReason = "hold"
 
 // changeStreams makes new streams so. What is to be silent is silenced first, whatever becomes of the rest: promise 1 comes
-// before promise 4. What is to be heard is heard only after it was witnessed. All streams inactive is a pause.
+// before promise 4. What is to be heard is heard only after it was witnessed, and nothing else of the offer holds before: when it is
+// rejected, the keys, formats and addresses of before have stayed (RFC 4568 section 7.1.4). All streams inactive is a pause.
 func (r *Recorder) changeStreams(ctx context.Context, c *call, before []media.Stream, entry journalEntry, metadata bool) error {
 	defer func() { c.publish(r.cfg.Clock()) }() // whatever was reached
 	wanted, quiet, on := c.streams, slices.Clone(c.streams), activeStreams(c.streams)
+	copy(quiet, before)
 	for i := range quiet {
-		quiet[i].Active = quiet[i].Active && i < len(before) && before[i].Active
+		quiet[i].Active = wanted[i].Active && i < len(before) && before[i].Active
 	}
 	c.streams = quiet
 	if err := c.recording.Update(quiet); err != nil { // a new stream could not be opened: the old ones are silenced all the same
