@@ -34,7 +34,11 @@ func (c *call) protect(label siprec.Label, m siprec.Media) *protection {
 	switch {
 	case m.Security() != siprec.SDES:
 		p.theirs, p.ours = siprec.Crypto{}, nil
-	case p.ours == nil || !p.theirs.Equal(m.Crypto[0]):
+	case p.ours != nil && p.theirs.SameKeys(m.Crypto[0]): // perhaps under another tag
+		ours := *p.ours
+		p.theirs, ours.Tag = m.Crypto[0], m.Crypto[0].Tag
+		p.ours = &ours
+	default:
 		p.theirs = m.Crypto[0]
 		p.ours = answerCrypto(p.theirs)
 	}

@@ -95,10 +95,36 @@ func TestRejectedOfferKeepsKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !again.Media[0].Crypto.Equal(*answer.Media[0].Crypto) {
+	if !again.Media[0].Crypto.SameKeys(*answer.Media[0].Crypto) {
 		t.Error("the key of before is answered otherwise after a rejected offer")
 	}
 	p.speak(10, 1)
+	b.End(in.Dialog, siprec.EndBye, time.Now())
+	if s := b.Totals(); s.AuthFailed != 0 || s.Packets != 160 {
+		t.Errorf("%d auth_failed, %d packets", s.AuthFailed, s.Packets)
+	}
+}
+
+// The same key under another tag, of an SRC that numbers its lines anew, goes on where it was.
+func TestSameKeyUnderAnotherTag(t *testing.T) {
+	b := newBench(t, t.TempDir(), newFake(t), recordAll, false)
+	in := invitation("tags")
+	key, plain := bytes.Repeat([]byte{1}, 30), in.Offer
+	in.Offer = withKey(plain, 2, key)
+	answer, err := b.Begin(t.Context(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newSecurePhone(t, key, answer.Media[0].Port)
+	p.speak(140, 1000)
+	again, err := b.Update(t.Context(), in.Dialog, siprec.Change{Offer: withKey(plain, 1, key), At: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if one, two := again.Media[0].Crypto, answer.Media[0].Crypto; one.Tag != 1 || two.Tag != 2 || !one.SameKeys(*two) {
+		t.Errorf("answered with tags %d and then %d, the same keys: %t", two.Tag, one.Tag, one.SameKeys(*two))
+	}
+	p.speak(20, 1)
 	b.End(in.Dialog, siprec.EndBye, time.Now())
 	if s := b.Totals(); s.AuthFailed != 0 || s.Packets != 160 {
 		t.Errorf("%d auth_failed, %d packets", s.AuthFailed, s.Packets)

@@ -55,9 +55,9 @@ type CryptoKey struct {
 	MKI      []byte // master key identifier as it stands in packets; nil: there is none
 }
 
-// Equal tells whether both lines say the same keys.
-func (c Crypto) Equal(o Crypto) bool {
-	return c.Tag == o.Tag && c.Suite == o.Suite && slices.EqualFunc(c.Keys, o.Keys, func(a, b CryptoKey) bool {
+// SameKeys tells whether what one line protects the other opens: tags only number the lines of an offer.
+func (c Crypto) SameKeys(o Crypto) bool {
+	return c.Suite == o.Suite && slices.EqualFunc(c.Keys, o.Keys, func(a, b CryptoKey) bool {
 		return a.Secret.Equal(b.Secret) && string(a.MKI) == string(b.MKI)
 	})
 }
