@@ -158,6 +158,79 @@ func TestRollover(t *testing.T) {
 	}
 }
 
+// lose makes packets that nobody gets, and gives the next sequence number.
+func (s sealer) lose(ssrc uint32, first uint16, n int) uint16 {
+	packet := plainRTP(s.t, ssrc, 0)[:rtpFixedHeader+1]
+	for i := range n {
+		binary.BigEndian.PutUint16(packet[2:], first+uint16(i))
+		if _, err := s.ctx.EncryptRTP(nil, packet, nil); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	return first + uint16(n)
+}
+
+// After an outage in which the sequence number went half around, or around more than once, a source is understood again; and what
+// was sent before the outage is a replay after it, and moves nothing.
+func TestRolloverAfterOutage(t *testing.T) {
+	for _, suite := range []Suite{allSuites[0], allSuites[4]} {
+		for _, lost := range []int{32767, 40000, 70000, 140000} {
+			for _, begun := range []int{1, 35000} {
+				g, s := newGuard(t, sdesOf(t, suite, 1)), newSealer(t, suite, keyFor(t, suite, 1))
+				side := &g.sides[sideRTP]
+				next := s.lose(5, 1000, begun)
+				early := s.rtp(5, next)
+				if _, v := g.open(side, false, 0, bytes.Clone(early)); v != opened {
+					t.Fatalf("%s: the first packet: %v", suite, v)
+				}
+				next = s.lose(5, next+1, lost)
+				after := s.rtp(5, next)
+				now := rolloverSilence
+				for range 3 {
+					if _, v := g.open(side, false, now, bytes.Clone(early)); v == opened {
+						t.Errorf("%s: a replay before the first packet after %d is opened", suite, lost)
+					}
+					now += rolloverEvery
+				}
+				if _, v := g.open(side, false, now, bytes.Clone(after)); v != opened {
+					t.Errorf("%s: the first packet after %d and then %d lost ones: %v", suite, begun, lost, v)
+				}
+				for n := range uint16(5) {
+					if _, v := g.open(side, false, now, s.rtp(5, next+1+n)); v != opened {
+						t.Errorf("%s: packet %d after %d lost ones: %v", suite, n+2, lost, v)
+					}
+				}
+				for _, old := range [][]byte{early, after} {
+					if _, v := g.open(side, false, now+2*rolloverSilence, bytes.Clone(old)); v == opened {
+						t.Errorf("%s: a replay after %d lost packets is opened", suite, lost)
+					}
+				}
+			}
+		}
+	}
+}
+
+// A change of keys begins no new count of roll-overs (RFC 3711 section 3.3.1), and with some senders it does.
+func TestRolloverOutlivesKeys(t *testing.T) {
+	suite := allSuites[0]
+	for _, counter := range []uint32{0, 20, 21} {
+		g, s, fresh := newGuard(t, sdesOf(t, suite, 1)), newSealer(t, suite, keyFor(t, suite, 1)), newSealer(t, suite, keyFor(t, suite, 2))
+		side := &g.sides[sideRTP]
+		s.ctx.SetROC(5, 1)
+		if _, v := g.open(side, false, 0, s.rtp(5, 40000)); v != opened {
+			t.Fatalf("the first packet, of which the roll-over was not seen: %v", v)
+		}
+		side.keep(&keys{heard: map[uint32]*heard{5: {ssrc: 5, last: 20<<16 | 40000}}})
+		side.keys = newGuard(t, sdesOf(t, suite, 2)).sides[sideRTP].keys
+		fresh.ctx.SetROC(5, counter)
+		for n := range uint16(5) {
+			if _, v := g.open(side, false, int64(n), fresh.rtp(5, 41000+n)); v != opened {
+				t.Errorf("roll-over counter %d after other keys: packet %d: %v", counter, n, v)
+			}
+		}
+	}
+}
+
 // Packets that overtake others by less than the timeline cares for are opened; those that are older than the window are not.
 func TestReplayWindow(t *testing.T) {
 	g, s := newGuard(t, sdesOf(t, allSuites[0], 1)), newSealer(t, allSuites[0], keyFor(t, allSuites[0], 1))

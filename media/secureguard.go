@@ -2,6 +2,7 @@ package media
 
 import (
 	"bytes"
+	"encoding/binary"
 	"net/netip"
 	"slices"
 	"sync"
@@ -55,9 +56,10 @@ type guard struct {
 
 // A side is one socket.
 type side struct {
-	keys   *keys // nil until they are agreed
-	before *keys // of before the last change
-	until  int64 // when they end
+	keys   *keys             // nil until they are agreed
+	before *keys             // of before the last change
+	until  int64             // when they end
+	rolled map[uint32]uint64 // the last index of each source under keys of before
 	shake  *handshake
 	begun  int64          // when the last handshake was
 	early  []earlyPacket  // came while the handshake went on
@@ -121,6 +123,7 @@ func (rec *Recording) rekey(i int, security Security, now int64) {
 		s.stop()
 		if s.keys != nil {
 			s.before, s.until = s.keys, now+rekeyOverlap
+			s.keep(s.keys)
 		}
 		s.keys, s.shake, s.begun, s.early = nil, nil, 0, nil
 	}
@@ -255,7 +258,7 @@ func (rec *Recording) malformed(i, n int, at int64, from netip.Addr) {
 	rec.timeline.packet(i, at, from, nil)
 }
 
-// open tries the keys: those of now, for a source of which nothing came yet also beyond a roll-over, and those of before.
+// open tries the keys: those of now, those of before, and those of now beyond a roll-over that nobody saw.
 func (g *guard) open(s *side, report bool, at int64, data []byte) ([]byte, opening) {
 	if s.before != nil && at > s.until {
 		s.before = nil
@@ -269,19 +272,22 @@ func (g *guard) open(s *side, report bool, at int64, data []byte) ([]byte, openi
 	if len(data) < rtpFixedHeader {
 		return nil, forged
 	}
-	if s.keys != nil && s.before == nil && !s.keys.fresh(data) {
-		return s.keys.open(data, data)
+	if s.keys != nil && s.before == nil && s.keys.settled(data, at) {
+		return s.keys.open(data, data, at)
 	}
-	// A failure may have written to the destination: there are more keys to try, so it is not the packet.
+	// A failure may have written to the destination: there is more to try, so it is not the packet.
 	v := forged
 	var plain []byte
 	if s.keys != nil {
-		if plain, v = s.keys.open(g.room(), data); v == forged {
-			plain, v = s.keys.openRolled(g.room(), data)
-		}
+		plain, v = s.keys.open(g.room(), data, at)
 	}
 	if v == forged && s.before != nil {
-		plain, v = s.before.open(g.room(), data)
+		plain, v = s.before.open(g.room(), data, at)
+	}
+	if v != opened && s.keys != nil {
+		if rolled, w := s.keys.openRolled(g.room(), data, at, s.rolled[binary.BigEndian.Uint32(data[8:])]); w == opened {
+			return rolled, w
+		}
 	}
 	return plain, v
 }

@@ -15,12 +15,9 @@ const (
 	// than LateLimit.
 	replayWindow = 1024
 
-	// maxSecureSources bounds the SSRCs that one key may have: each takes memory as long as the key lasts.
-	maxSecureSources = 64
-
-	// maxRollovers bounds the sources of which it is tried whether their first packets, up to the roll-over of the sequence
-	// number, were lost (RFC 3711 section 3.3.1).
-	maxRollovers = 16
+	// maxSecureSources bounds the SSRCs that one key may have: each takes half a KiB as long as the key lasts. Only the holder of
+	// the key can make any.
+	maxSecureSources = 4096
 )
 
 // An opening is what became of a protected packet.
@@ -35,12 +32,21 @@ const (
 // Keys protect the packets of one socket pair: theirs for what comes, ours for what goes.
 type keys struct {
 	in, out   *srtp.Context
-	replay    bool // the packet at hand came before
-	heard     map[uint32]bool
-	last      uint32 // the source heard last
+	again     func(...srtp.ContextOption) (*srtp.Context, error) // makes another like in, of which nothing was heard
+	replay    bool                                               // the packet at hand came before
+	index     uint64                                             // of the packet at hand (RFC 3711 section 3.3.1)
+	heard     map[uint32]*heard
+	last      *heard // the source heard last; never nil
 	reporters int    // sources of reports that were heard
-	rollovers int    // packets of which a roll-over was tried
+	nextTry   int64  // when other roll-over counters may be tried again
 	header    rtp.Header
+}
+
+// A heard is a source of which something was authentic.
+type heard struct {
+	ssrc uint32
+	last uint64 // the highest index
+	at   int64  // when it came
 }
 
 // profile finds the suite.
@@ -75,23 +81,12 @@ func newKeys(profile srtp.ProtectionProfile, theirs []MasterKey, ours Key) (*key
 	if len(theirs) == 0 {
 		return nil, errors.New("SRTP without a key of the sender")
 	}
-	k := &keys{heard: map[uint32]bool{}}
-	for i, m := range theirs {
-		key, salt, err := split(profile, m.Key)
-		if err != nil {
-			return nil, err
-		}
-		if i > 0 {
-			if err := k.in.AddCipherForMKI(m.MKI, key, salt); err != nil {
-				return nil, fmt.Errorf("add SRTP key: %w", err)
-			}
-			continue
-		}
-		k.in, err = srtp.CreateContext(key, salt, profile, srtp.MasterKeyIndicator(m.MKI),
-			srtp.SRTPReplayDetectorFactory(k.window), srtp.SRTCPReplayDetectorFactory(k.windowRTCP))
-		if err != nil {
-			return nil, fmt.Errorf("make SRTP context: %w", err)
-		}
+	k := &keys{heard: map[uint32]*heard{}, last: &heard{}, again: func(o ...srtp.ContextOption) (*srtp.Context, error) {
+		return newContext(profile, theirs, o...)
+	}}
+	var err error
+	if k.in, err = k.again(srtp.SRTPReplayDetectorFactory(k.window), srtp.SRTCPReplayDetectorFactory(k.windowRTCP)); err != nil {
+		return nil, err
 	}
 	key, salt, err := split(profile, ours)
 	if err != nil {
@@ -101,6 +96,27 @@ func newKeys(profile srtp.ProtectionProfile, theirs []MasterKey, ours Key) (*key
 		return nil, fmt.Errorf("make SRTCP context: %w", err)
 	}
 	return k, nil
+}
+
+func newContext(profile srtp.ProtectionProfile, theirs []MasterKey, options ...srtp.ContextOption) (*srtp.Context, error) {
+	var c *srtp.Context
+	for i, m := range theirs {
+		key, salt, err := split(profile, m.Key)
+		if err != nil {
+			return nil, err
+		}
+		if i > 0 {
+			if err := c.AddCipherForMKI(m.MKI, key, salt); err != nil {
+				return nil, fmt.Errorf("add SRTP key: %w", err)
+			}
+			continue
+		}
+		c, err = srtp.CreateContext(key, salt, profile, append(options, srtp.MasterKeyIndicator(m.MKI))...)
+		if err != nil {
+			return nil, fmt.Errorf("make SRTP context: %w", err)
+		}
+	}
+	return c, nil
 }
 
 func split(profile srtp.ProtectionProfile, k Key) (key, salt []byte, err error) {
@@ -116,24 +132,25 @@ func split(profile srtp.ProtectionProfile, k Key) (key, salt []byte, err error) 
 	return b[:keyLen], b[keyLen:], nil
 }
 
-// A window is a replay detector that tells us of what it refuses; the library's error cannot be told from others.
+// A window is a replay detector that tells us which index it is asked for, and of what it refuses; the library's error cannot be told
+// from others.
 type window struct {
 	replaydetector.ReplayDetector
 	replaydetector.CheckAccepter
-	refused *bool
+	keys *keys
 }
 
 // CheckSeq implements replaydetector.CheckAccepter.
 func (w window) CheckSeq(seq uint64) replaydetector.Token {
 	token := w.CheckAccepter.CheckSeq(seq)
-	*w.refused = !token.Passed()
+	w.keys.index, w.keys.replay = seq, !token.Passed()
 	return token
 }
 
 func (k *keys) newWindow(most uint64) replaydetector.ReplayDetector {
 	d := replaydetector.New(replayWindow, most)
 	if c, ok := d.(replaydetector.CheckAccepter); ok {
-		return window{d, c, &k.replay}
+		return window{d, c, k}
 	}
 	return d
 }
@@ -141,49 +158,39 @@ func (k *keys) newWindow(most uint64) replaydetector.ReplayDetector {
 func (k *keys) window() replaydetector.ReplayDetector     { return k.newWindow(1<<48 - 1) }
 func (k *keys) windowRTCP() replaydetector.ReplayDetector { return k.newWindow(1<<31 - 1) }
 
-// fresh tells that nothing of the packet's source was authentic yet, so that its roll-over counter is a guess.
-func (k *keys) fresh(packet []byte) bool {
+// source gives what was heard of a packet's source; nil when nothing was authentic yet.
+func (k *keys) source(packet []byte) *heard {
 	ssrc := binary.BigEndian.Uint32(packet[8:])
-	return (ssrc != k.last || len(k.heard) == 0) && !k.heard[ssrc]
+	if ssrc == k.last.ssrc && len(k.heard) > 0 {
+		return k.last
+	}
+	return k.heard[ssrc]
 }
 
 // open takes the protection off an RTP packet, and writes into dst, which may be the packet itself. After a failure dst is
 // undefined.
-func (k *keys) open(dst, packet []byte) ([]byte, opening) {
+func (k *keys) open(dst, packet []byte, at int64) ([]byte, opening) {
 	if len(packet) < rtpFixedHeader {
 		return nil, forged
 	}
-	fresh := k.fresh(packet)
-	if fresh && len(k.heard) == maxSecureSources {
+	s := k.source(packet)
+	if s == nil && len(k.heard) == maxSecureSources {
 		return nil, forged
 	}
 	k.replay = false
 	plain, err := k.in.DecryptRTP(dst, packet, &k.header)
 	switch {
 	case err == nil:
-		if k.last = k.header.SSRC; fresh {
-			k.heard[k.last] = true
+		if s == nil {
+			s = &heard{ssrc: k.header.SSRC}
+			k.heard[s.ssrc] = s
 		}
+		s.last, s.at, k.last = max(s.last, k.index), at, s
 		return plain, opened
 	case k.replay:
 		return nil, replayed
 	}
 	return nil, forged
-}
-
-// openRolled tries a packet that open did not take as one of a source whose packets before the first roll-over did not come.
-func (k *keys) openRolled(dst, packet []byte) ([]byte, opening) {
-	if len(packet) < rtpFixedHeader || k.rollovers == maxRollovers || packet[2]&0x80 != 0 || !k.fresh(packet) {
-		return nil, forged
-	}
-	k.rollovers++
-	ssrc := binary.BigEndian.Uint32(packet[8:])
-	k.in.SetROC(ssrc, 1)
-	plain, v := k.open(dst, packet)
-	if v != opened {
-		k.in.SetROC(ssrc, 0)
-	}
-	return plain, v
 }
 
 // openRTCP takes the protection off an RTCP packet, likewise.
