@@ -33,6 +33,13 @@ const (
 	// handshakeEvery is the least time between two handshakes of one socket: each costs a signature.
 	handshakeEvery = int64(500 * time.Millisecond)
 
+	// handshakeAgain is how long after the beginning of a handshake of ours that failed another one begins.
+	handshakeAgain = int64(5 * time.Second)
+
+	// associationLinger is how long an association is kept after its keys are agreed: the peer may not have our last flight, and
+	// repeats its own after 1, 2, 4 and 8 s. Nothing else is said in it.
+	associationLinger = 20 * time.Second
+
 	// handshakeFlight is how soon a flight of messages is repeated; it doubles (RFC 6347 section 4.2.4).
 	handshakeFlight = 500 * time.Millisecond
 
@@ -111,29 +118,83 @@ func (d *DTLS) matches(der []byte) bool {
 func (rec *Recording) receiveDTLS(i, n int, now int64, from netip.AddrPort, data []byte) {
 	g := rec.legs[i].guard
 	s := &g.sides[n]
-	if s.shake.done() && s.keys == nil && !g.security.DTLS.Active && now-s.begun >= handshakeEvery {
+	hello := isHello(data)
+	if hello && !g.security.DTLS.Active && s.mayBegin(from) && now-s.begun >= handshakeEvery {
 		rec.shakeHands(i, n, from, now)
 	}
-	if s.shake != nil {
-		s.shake.pipe.feed(data)
+	if s.shake == nil || from != s.shake.pipe.peer && (g.ice == nil || from != s.peer) {
+		return
+	}
+	s.shake.pipe.feed(data)
+	s.shake.answered = s.shake.answered || !hello
+	if s.shake.going() {
+		rec.hurry(now)
 	}
 }
 
-// shakeHands begins a handshake with a peer; mu is held.
+// isHello tells that a datagram begins with a ClientHello that begins an association (RFC 6347 section 4.2.8): it is in epoch 0.
+func isHello(data []byte) bool {
+	const handshakeRecord, clientHello, recordHeader = 22, 1, 13
+	return len(data) > recordHeader && data[0] == handshakeRecord && data[3] == 0 && data[4] == 0 && data[recordHeader] == clientHello
+}
+
+// mayBegin tells whether a hello begins a handshake: none goes on, or only with one who sent nothing but hellos from elsewhere. When
+// keys are agreed the peer has begun anew, and they hold until the others are.
+func (s *side) mayBegin(from netip.AddrPort) bool {
+	if s.shake.going() {
+		return from != s.shake.pipe.peer && !s.shake.answered
+	}
+	return !s.shake.pending()
+}
+
+// beginActive begins the handshakes of a side that is the client; mu is held.
+func (rec *Recording) beginActive(i int, now int64) {
+	for n := range sides {
+		s := &rec.legs[i].guard.sides[n]
+		if s.shake == nil && s.keys != nil || !s.shake.done() || now-s.begun < rec.receiver.again || n == sideRTCP && rec.streams[i].RTCPMux {
+			continue
+		}
+		rec.shakeHands(i, n, rec.passivePeer(i, n), now)
+	}
+}
+
+// renewActive begins handshakes with a peer that moved; mu is held.
+func (rec *Recording) renewActive(i int, now int64) {
+	rec.shakeHands(i, sideRTP, rec.passivePeer(i, sideRTP), now)
+	if !rec.streams[i].RTCPMux {
+		rec.shakeHands(i, sideRTCP, rec.passivePeer(i, sideRTCP), now)
+	}
+}
+
+// passivePeer is where the peer of a handshake of ours is.
+func (rec *Recording) passivePeer(i, n int) netip.AddrPort {
+	g := rec.legs[i].guard
+	switch {
+	case g.ice != nil && g.sides[n].peer.IsValid():
+		return g.sides[n].peer
+	case n == sideRTCP:
+		return g.security.DTLS.PeerRTCP
+	}
+	return g.security.DTLS.Peer
+}
+
+// shakeHands begins a handshake with a peer. Keys that are agreed already hold until others are; mu is held.
 func (rec *Recording) shakeHands(i, n int, peer netip.AddrPort, now int64) {
 	l := &rec.legs[i]
 	s := &l.guard.sides[n]
 	if !peer.IsValid() || peer.Port() == 0 || rec.closed {
 		return
 	}
-	s.stop()
+	if s.shake != nil {
+		s.shake.pipe.muted.Store(true) // the peer does not know it any more
+		s.shake.stop()
+	}
 	socket := l.rtp
 	if n == sideRTCP {
 		socket = l.rtcp
 	}
 	s.begun = now
 	s.shake = newHandshake(rec.receiver, l.guard.security.DTLS, &pipe{in: packetio.NewBuffer(), socket: socket, peer: peer})
-	rec.hurry(now)
 }
 
 // A handshake is one DTLS association, with a goroutine of its own that the recording's end waits for.
@@ -143,6 +204,10 @@ type handshake struct {
 	agreed atomic.Pointer[keys]
 	failed atomic.Bool
 	ended  chan struct{}
+
+	// The recording's mu protects these.
+	answered bool // the peer sent more than hellos
+	taken    bool // the keys are the stream's
 }
 
 func newHandshake(r *Receiver, terms *DTLS, p *pipe) *handshake {
@@ -162,19 +227,32 @@ func newHandshake(r *Receiver, terms *DTLS, p *pipe) *handshake {
 	return h
 }
 
-// going tells that keys may still come of it; done that no datagram is of use to it any more.
-func (h *handshake) going() bool { return h != nil && h.agreed.Load() == nil && !h.failed.Load() }
-func (h *handshake) done() bool  { return h == nil || h.failed.Load() }
+// going tells that keys may still come of it; pending that some do or may, which are not the stream's yet; done that there is none, or
+// one that has failed.
+func (h *handshake) going() bool   { return h != nil && h.agreed.Load() == nil && !h.failed.Load() }
+func (h *handshake) pending() bool { return !h.done() && !h.taken }
+func (h *handshake) done() bool    { return h == nil || h.failed.Load() }
+
+// over tells that its goroutine has ended.
+func (h *handshake) over() bool {
+	select {
+	case <-h.ended:
+		return true
+	default:
+		return false
+	}
+}
 
 func (h *handshake) keys() *keys { return h.agreed.Load() }
 
-// stop ends the association, with a word to the peer, and waits for its goroutine.
+// stop ends the association, with a word to the peer if it lasts still, and waits for its goroutine.
 func (h *handshake) stop() {
 	h.cancel()
 	<-h.ended
 }
 
-// run shakes hands, tells the keys, and then keeps the association for the peer's repetitions until ctx ends.
+// run shakes hands, tells the keys, and then keeps the association for the peer's repetitions, for a while or until ctx ends. It goes
+// without a word then: to many a peer a close_notify is the end of the media (RFC 5764 does not ask for one).
 func (h *handshake) run(ctx context.Context, r *Receiver, terms *DTLS) (err error) {
 	conn, err := h.open(r, terms)
 	if err != nil {
@@ -192,10 +270,14 @@ func (h *handshake) run(ctx context.Context, r *Receiver, terms *DTLS) (err erro
 		return err
 	}
 	h.agreed.Store(agreed)
+	_ = conn.SetReadDeadline(time.Now().Add(r.linger))
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	for buf := make([]byte, datagramSize); ; {
 		if _, err := conn.Read(buf); err != nil { // nobody has anything to say here
+			if ctx.Err() == nil {
+				h.pipe.muted.Store(true)
+			}
 			_ = conn.Close()
 			return nil
 		}
@@ -265,6 +347,7 @@ type pipe struct {
 	in     *packetio.Buffer
 	socket *socket
 	peer   netip.AddrPort
+	muted  atomic.Bool // what would go out is dropped
 }
 
 // feed gives a datagram; what does not fit is lost, as it may be on any network.
@@ -278,6 +361,9 @@ func (p *pipe) ReadFrom(b []byte) (int, net.Addr, error) {
 
 // WriteTo implements net.PacketConn. There is one peer.
 func (p *pipe) WriteTo(b []byte, _ net.Addr) (int, error) {
+	if p.muted.Load() {
+		return len(b), nil
+	}
 	if err := p.socket.send(b, p.peer); err != nil {
 		return 0, err
 	}

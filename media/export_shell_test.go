@@ -76,3 +76,24 @@ func (r Range) GiveBack(port int) { r.p.giveBack(port) }
 
 // IsRTCP is isRTCP.
 func IsRTCP(data []byte) bool { return isRTCP(data) }
+
+// Hasten shortens how long DTLS associations are kept, and how long it is until a handshake of ours is begun again. It is called before
+// Open.
+func (r *Receiver) Hasten(linger, again time.Duration) { r.linger, r.again = linger, int64(again) }
+
+// Associations is the number of DTLS associations and handshakes that a recording keeps.
+func (rec *Recording) Associations() int {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	n := 0
+	for i := range rec.legs {
+		if g := rec.legs[i].guard; g != nil {
+			for j := range g.sides {
+				if g.sides[j].shake != nil {
+					n++
+				}
+			}
+		}
+	}
+	return n
+}

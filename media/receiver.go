@@ -60,6 +60,8 @@ type Config struct {
 // times a second for what has come, instead of being woken for each packet.
 type Receiver struct {
 	interval time.Duration
+	linger   time.Duration // associationLinger
+	again    int64         // handshakeAgain
 	maxRate  int
 	ports    *portRange
 	clock    steadyClock
@@ -111,6 +113,8 @@ func NewReceiver(cfg Config) (*Receiver, error) {
 	r := &Receiver{
 		identity: identity,
 		interval: cfg.DrainInterval,
+		linger:   associationLinger,
+		again:    handshakeAgain,
 		maxRate:  cfg.MaxRate,
 		ports:    ports,
 		clock:    newSteadyClock(),

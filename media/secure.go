@@ -118,3 +118,8 @@ func (s Security) same(o Security) bool {
 	}
 	return !s.secured() && !o.secured()
 }
+
+// moved tells that the peer with whom we begin a handshake is elsewhere.
+func (s Security) moved(o Security) bool {
+	return o.DTLS != nil && o.DTLS.Active && (s.DTLS.Peer != o.DTLS.Peer || s.DTLS.PeerRTCP != o.DTLS.PeerRTCP)
+}

@@ -96,9 +96,14 @@ func (rec *Recording) protect(now int64) {
 				s.Addrs = append(s.Addrs, a)
 			}
 		}
-		if !g.security.same(s.Security) {
+		switch {
+		case !g.security.same(s.Security):
 			rec.rekey(i, s.Security, now)
 			fresh = fresh || s.Security.DTLS != nil
+		case g.security.moved(s.Security): // the keys hold, should the peer know them still
+			g.security = s.Security
+			rec.renewActive(i, now)
+			fresh = true
 		}
 		if fresh {
 			rec.hurry(now)
@@ -121,11 +126,8 @@ func (rec *Recording) rekey(i int, security Security, now int64) {
 	for n := range g.sides {
 		s := &g.sides[n]
 		s.stop()
-		if s.keys != nil {
-			s.before, s.until = s.keys, now+rekeyOverlap
-			s.keep(s.keys)
-		}
-		s.keys, s.shake, s.begun, s.early = nil, nil, 0, nil
+		s.replace(nil, now)
+		s.shake, s.begun, s.early = nil, 0, nil
 	}
 	switch {
 	case security.SDES != nil:
@@ -135,10 +137,7 @@ func (rec *Recording) rekey(i int, security Security, now int64) {
 		}
 		g.sides[sideRTP].keys, g.sides[sideRTCP].keys = k, k
 	case security.DTLS != nil && security.DTLS.Active:
-		rec.shakeHands(i, sideRTP, security.DTLS.Peer, now)
-		if !rec.streams[i].RTCPMux {
-			rec.shakeHands(i, sideRTCP, security.DTLS.PeerRTCP, now)
-		}
+		rec.beginActive(i, now)
 	}
 }
 
@@ -216,11 +215,12 @@ func (rec *Recording) admit(i, n int, at int64, from netip.AddrPort, data []byte
 	case kind != kindRTP:
 		rec.malformed(i, n, at, from.Addr())
 		return nil
-	case s.keys == nil && !s.shake.done() && len(s.early) < maxEarly: // agreed perhaps, and not settled yet
+	}
+	plain, v := g.open(s, rec.isReport(i, n, data), at, data)
+	if v == forged && s.shake.pending() && len(s.early) < maxEarly { // its keys are agreed perhaps, and not settled yet
 		s.early = append(s.early, earlyPacket{at, from, bytes.Clone(data)})
 		return nil
 	}
-	plain, v := g.open(s, rec.isReport(i, n, data), at, data)
 	switch v {
 	case replayed:
 		g.replayed++
@@ -272,7 +272,7 @@ func (g *guard) open(s *side, report bool, at int64, data []byte) ([]byte, openi
 	if len(data) < rtpFixedHeader {
 		return nil, forged
 	}
-	if s.keys != nil && s.before == nil && s.keys.settled(data, at) {
+	if s.keys != nil && s.before == nil && !s.shake.pending() && s.keys.settled(data, at) {
 		return s.keys.open(data, data, at)
 	}
 	// A failure may have written to the destination: there is more to try, so it is not the packet.
@@ -336,18 +336,39 @@ func (rec *Recording) settleKeys(now int64) {
 			continue
 		}
 		for n := range g.sides {
-			s := &g.sides[n]
-			if s.keys != nil || s.shake == nil || s.shake.going() {
-				continue
-			}
-			s.keys = s.shake.keys()
-			early := s.early
-			s.early = nil
-			for _, e := range early {
-				rec.deliver(i, n, e.at, e.from, rec.admit(i, n, e.at, e.from, e.data))
-			}
+			rec.settleSide(i, n, now)
+		}
+		if g.security.DTLS.Active {
+			rec.beginActive(i, now)
 		}
 	}
+}
+
+func (rec *Recording) settleSide(i, n int, now int64) {
+	s := &rec.legs[i].guard.sides[n]
+	switch h := s.shake; {
+	case h == nil || h.going():
+		return
+	case h.pending():
+		h.taken = true
+		s.replace(h.keys(), now)
+	case h.taken && h.over():
+		s.shake = nil // and its memory
+	}
+	early := s.early
+	s.early = nil
+	for _, e := range early {
+		rec.deliver(i, n, e.at, e.from, rec.admit(i, n, e.at, e.from, e.data))
+	}
+}
+
+// replace gives a side other keys, or nil; those of before hold for a while.
+func (s *side) replace(k *keys, now int64) {
+	if s.keys != nil {
+		s.before, s.until = s.keys, now+rekeyOverlap
+		s.keep(s.keys)
+	}
+	s.keys = k
 }
 
 // deliver gives an opened packet to whom it is for.
@@ -368,7 +389,10 @@ func (rec *Recording) waits() bool {
 		if g == nil {
 			continue
 		}
-		if g.ice != nil && !g.sides[sideRTP].chosen || g.security.DTLS != nil && g.sides[sideRTP].keys == nil || g.sides[sideRTCP].shake.going() {
+		if g.ice != nil && !g.sides[sideRTP].chosen || g.security.DTLS != nil && g.sides[sideRTP].keys == nil {
+			return true
+		}
+		if g.sides[sideRTP].shake.going() || g.sides[sideRTCP].shake.going() {
 			return true
 		}
 	}
