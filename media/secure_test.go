@@ -288,12 +288,62 @@ func TestOldKeysOverlap(t *testing.T) {
 			t.Errorf("step %d: %v, want %v", n, v, step.want)
 		}
 	}
-	side.before, side.until, side.keys = side.keys, 200, nil
-	if got := g.afterKeys(side, sideRTP, 150, fresh.rtp(5, 9)); !bytes.Equal(got, plainRTP(t, 5, 9)) {
-		t.Errorf("a late SRTP packet passes as %x", got)
-	}
-	if got := g.afterKeys(side, sideRTP, 150, plainRTP(t, 5, 10)); !bytes.Equal(got, plainRTP(t, 5, 10)) {
-		t.Errorf("a packet in clear passes as %x", got)
+}
+
+// In a stream that is in clear now nothing under the keys of before passes for sound, however late: it is opened, and a replay is
+// nothing. What is in clear passes, also when it begins to count anew, and ends the keys.
+func TestCipherIsNoSound(t *testing.T) {
+	const long = 10 * rekeyOverlap
+	for _, suite := range allSuites {
+		g, s := newGuard(t, sdesOf(t, suite, 1)), newSealer(t, suite, keyFor(t, suite, 1))
+		side := &g.sides[sideRTP]
+		for n := range uint16(2000) {
+			g.try(s.rtp(5, 3000+n))
+		}
+		side.replace(nil, 0)
+		g.security = Security{}
+		late := s.rtp(5, 5001)
+		report, err := rtcp.Marshal([]rtcp.Packet{&rtcp.SenderReport{SSRC: 5}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sealed, err := s.ctx.EncryptRTCP(nil, report, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n, step := range []struct {
+			at           int64
+			report       bool
+			packet, want []byte
+		}{
+			{50, false, s.rtp(5, 5000), plainRTP(t, 5, 5000)},
+			{long, false, late, plainRTP(t, 5, 5001)},
+			{long, false, late, nil},
+			{long, true, sealed, report},
+			{long, true, sealed, nil},
+			{long, true, report, report},
+			{long + 1, false, plainRTP(t, 5, 5002), plainRTP(t, 5, 5002)},
+			{long + 1, false, plainRTP(t, 5, 4900), plainRTP(t, 5, 4900)},
+			{long + 1, false, plainRTP(t, 5, 7), plainRTP(t, 5, 7)},
+			{long + 1, false, []byte{0x80, 0, 1}, []byte{0x80, 0, 1}},
+			{2 * long, false, s.rtp(5, 5003), plainRTP(t, 5, 5003)},
+		} {
+			if got := g.afterKeys(side, step.report, step.at, bytes.Clone(step.packet)); !bytes.Equal(got, step.want) {
+				t.Errorf("%s: step %d: %x passes as %x, want %x", suite, n, step.packet, got, step.want)
+			}
+		}
+		for n := range uint16(minInClear) {
+			packet := plainRTP(t, 5, 5004+n)
+			if side.before == nil {
+				t.Fatalf("%s: keys are given up after %d packets in clear", suite, n)
+			}
+			if got := g.afterKeys(side, false, 3*long, bytes.Clone(packet)); !bytes.Equal(got, packet) {
+				t.Errorf("%s: packet %d in clear passes as %x", suite, n, got)
+			}
+		}
+		if side.before != nil {
+			t.Errorf("%s: keys are kept for good", suite)
+		}
 	}
 }
 

@@ -14,6 +14,9 @@ const (
 	// has our answer.
 	rekeyOverlap = int64(5 * time.Second)
 
+	// minInClear is how many packets in clear, in a row, show that the sender has done with the keys of before: a second of them.
+	minInClear = 50
+
 	// hurryInterval is how often sockets are drained whose peer waits for an answer of ours, in a handshake or a check.
 	hurryInterval = 15 * time.Millisecond
 
@@ -56,15 +59,16 @@ type guard struct {
 
 // A side is one socket.
 type side struct {
-	keys   *keys             // nil until they are agreed
-	before *keys             // of before the last change
-	until  int64             // when they end
-	rolled map[uint32]uint64 // the last index of each source under keys of before
-	shake  *handshake
-	begun  int64          // when the last handshake was
-	early  []earlyPacket  // came while the handshake went on
-	peer   netip.AddrPort // by the last connectivity check that nominated, or else the first
-	chosen bool           // it was nominated
+	keys    *keys             // nil until they are agreed
+	before  *keys             // of before the last change
+	until   int64             // when they end
+	rolled  map[uint32]uint64 // the last index of each source under keys of before
+	inClear int               // packets in a row, of a stream in clear that has keys of before
+	shake   *handshake
+	begun   int64          // when the last handshake was
+	early   []earlyPacket  // came while the handshake went on
+	peer    netip.AddrPort // by the last connectivity check that nominated, or else the first
+	chosen  bool           // it was nominated
 }
 
 type earlyPacket struct {
@@ -205,7 +209,10 @@ func (rec *Recording) admit(i, n int, at int64, from netip.AddrPort, data []byte
 		rec.answerCheck(i, n, at, from, data)
 		return nil
 	case !g.security.secured():
-		return g.afterKeys(s, n, at, data)
+		if kind != kindRTP || !rec.offered(i, from.Addr()) {
+			return data // it is refused there
+		}
+		return g.afterKeys(s, rec.isReport(i, n, data), at, data)
 	case !rec.offered(i, from.Addr()):
 		rec.foreign(i, n, at, from.Addr())
 		return nil
@@ -312,17 +319,32 @@ func (g *guard) room() []byte {
 	return g.scratch
 }
 
-// afterKeys is for a stream that is in clear now: the last packets of when it was not are still opened, so that they do not pass
-// for sound.
-func (g *guard) afterKeys(s *side, n int, at int64, data []byte) []byte {
-	if s.before == nil || at > s.until {
-		s.before = nil
+// afterKeys is for a stream that is in clear now. The sender may go on under the keys of before, until it has our answer or for
+// longer: that is opened, so that it does not pass for sound. The keys are given up when packets in clear have come, and none other
+// for a while.
+func (g *guard) afterKeys(s *side, report bool, at int64, data []byte) []byte {
+	if s.before == nil || len(data) < rtpFixedHeader && !report {
 		return data
 	}
-	if plain, v := g.open(s, n == sideRTCP, at, data); v == opened {
+	plain, v := g.openOld(s.before, report, at, data)
+	switch {
+	case v == opened:
+		s.until, s.inClear = max(s.until, at+rekeyOverlap), 0
 		return plain
+	case v == replayed && s.before.authentic(g.room(), report, data):
+		return nil
+	}
+	if s.inClear++; s.inClear >= minInClear && at > s.until {
+		s.before = nil
 	}
 	return data
+}
+
+func (g *guard) openOld(k *keys, report bool, at int64, data []byte) ([]byte, opening) {
+	if report {
+		return k.openRTCP(g.room(), data)
+	}
+	return k.open(g.room(), data, at)
 }
 
 // settleKeys takes what handshakes have agreed on, and then the packets that waited for it; mu is held.
@@ -368,7 +390,7 @@ func (s *side) replace(k *keys, now int64) {
 		s.before, s.until = s.keys, now+rekeyOverlap
 		s.keep(s.keys)
 	}
-	s.keys = k
+	s.keys, s.inClear = k, 0
 }
 
 // deliver gives an opened packet to whom it is for.

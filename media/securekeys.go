@@ -36,9 +36,10 @@ type keys struct {
 	replay    bool                                               // the packet at hand came before
 	index     uint64                                             // of the packet at hand (RFC 3711 section 3.3.1)
 	heard     map[uint32]*heard
-	last      *heard // the source heard last; never nil
-	reporters int    // sources of reports that were heard
-	nextTry   int64  // when other roll-over counters may be tried again
+	last      *heard        // the source heard last; never nil
+	reporters int           // sources of reports that were heard
+	trial     *srtp.Context // to look at replays; nil until there are any
+	nextTry   int64         // when other roll-over counters may be tried again
 	header    rtp.Header
 }
 
@@ -214,6 +215,24 @@ func (k *keys) openRTCP(dst, packet []byte) ([]byte, opening) {
 		return nil, replayed
 	}
 	return nil, forged
+}
+
+// authentic tells whether a packet that was just refused as a replay is one. What is in clear may look like one.
+func (k *keys) authentic(dst []byte, report bool, packet []byte) bool {
+	if k.trial == nil {
+		var err error
+		if k.trial, err = k.again(); err != nil {
+			return false
+		}
+	}
+	var err error
+	if report {
+		_, err = k.trial.DecryptRTCP(dst, packet, nil)
+	} else {
+		k.trial.SetROC(binary.BigEndian.Uint32(packet[8:]), uint32(k.index>>16))
+		_, err = k.trial.DecryptRTP(dst, packet, &k.header)
+	}
+	return err == nil
 }
 
 // seal protects an RTCP packet of ours.
