@@ -133,7 +133,7 @@ func (rec *Recording) Update(streams []Stream) error {
 	if err := checkStreams(rec.streams, streams); err != nil {
 		return fmt.Errorf("update streams: %w", err)
 	}
-	if rec.guarded { // what waits is opened with the keys that it was sent with
+	if rec.guarded || slices.ContainsFunc(streams, isSecured) { // what waits is taken under the terms that it was sent under
 		if err := rec.do(func(b *batch) { rec.collect(b) }); err != nil {
 			return fmt.Errorf("update streams: %w", err)
 		}

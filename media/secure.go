@@ -90,6 +90,8 @@ func (i *ICE) same(o *ICE) bool {
 
 func (s Security) secured() bool { return s.SDES != nil || s.DTLS != nil }
 
+func isSecured(s Stream) bool { return s.Security.secured() }
+
 // check says what keys are wrong.
 func (s Security) check() error {
 	switch {

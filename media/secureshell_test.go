@@ -108,6 +108,25 @@ func TestKeysChangeWhilePacketsWait(t *testing.T) {
 	}
 }
 
+// What waits in clear when an offer brings the first keys was let in when it came.
+func TestFirstKeysWhilePacketsWait(t *testing.T) {
+	r, _ := startReceiver(t, media.Config{DrainInterval: 2 * time.Second})
+	rec := openRecording(t, r, new(tape), pcmu(0))
+	p := newPhone(t, loopback, rec.Ports()[0])
+	for range 20 {
+		p.send(filled(0x21))
+	}
+	one := bytes.Repeat([]byte{1}, 30)
+	if err := rec.Update([]media.Stream{secured(pcmu(0), one)}); err != nil {
+		t.Fatal(err)
+	}
+	p.send(filled(0x22))
+	p.secureSend(sealing(t, one), filled(0x23))
+	if s := closeRecording(t, rec).Streams[0]; s.Packets != 21 || s.AuthFailed != 1 {
+		t.Errorf("20 packets in clear came before the keys, one after, and one under them: %+v", s)
+	}
+}
+
 // Before the keys are agreed nothing is let in, whatever it is and wherever it comes from; and the end of the recording ends what it
 // has begun, in time.
 func TestHandshakeWithoutEnd(t *testing.T) {
