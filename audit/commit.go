@@ -100,7 +100,10 @@ func (l *Log) write(lines []byte, c *chain) error {
 
 // catchUp brings the state to the end of the log, and returns the head.
 func (l *Log) catchUp() (head, error) {
-	raw, err := readHead(l.headFile)
+	if l.scratch == nil {
+		l.scratch = make([]byte, headSize)
+	}
+	raw, err := readHead(l.headFile, l.scratch)
 	if err != nil {
 		return head{}, err
 	}
@@ -125,7 +128,7 @@ func (l *Log) catchUp() (head, error) {
 	if err := l.checkLast(h); err != nil {
 		return h, err
 	}
-	s.chain, s.generation, s.rawHead = h.chain(), h.Generation, raw
+	s.chain, s.generation, s.rawHead = h.chain(), h.Generation, bytes.Clone(raw)
 	s.seen, s.seenLast = h.Entries, h.Last
 	return h, l.takeTail(h, size)
 }

@@ -54,10 +54,11 @@ func (h head) chain() chain {
 
 // slot gives the bytes of the slot and their place in the file.
 func (h head) slot() ([]byte, int64, error) {
-	b, err := json.Marshal(h)
-	if err != nil || len(b) > slotBody-1 {
-		return nil, 0, fmt.Errorf("encode head of %d bytes: %w", len(b), err)
+	text, err := json.Marshal(h)
+	if err != nil || len(text) > slotBody-1 {
+		return nil, 0, fmt.Errorf("encode head of %d bytes: %w", len(text), err)
 	}
+	b := append(make([]byte, 0, slotSize), text...)
 	for len(b) < slotBody-1 {
 		b = append(b, ' ')
 	}
@@ -69,9 +70,9 @@ func (h head) slot() ([]byte, int64, error) {
 
 var errNoHead = errors.New("neither slot of the head file is whole")
 
-// readHead reads the head file; what is missing of it is zero.
-func readHead(r io.ReaderAt) ([]byte, error) {
-	b := make([]byte, headSize)
+// readHead reads the head file into b, which has its size; what is missing of it is zero.
+func readHead(r io.ReaderAt, b []byte) ([]byte, error) {
+	clear(b)
 	if _, err := r.ReadAt(b, 0); err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("read head: %w", err)
 	}

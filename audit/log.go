@@ -46,6 +46,7 @@ type Log struct {
 	lines      file
 	headFile   file
 	state      state
+	scratch    []byte // for the head file
 }
 
 // state is what this process knows of the log.
@@ -156,39 +157,56 @@ func (l *Log) openFiles() error {
 // After an error the entry is usually not in the log, but may be: append again, and take two entries for one.
 // ctx is looked at before the entry is queued. A commit is not interrupted, and waits while another process commits.
 func (l *Log) Append(ctx context.Context, e Event) (Entry, error) {
-	if err := ctx.Err(); err != nil {
-		return Entry{}, fmt.Errorf("append to audit log: %w", err)
-	}
-	if e.ID == "" {
-		e.ID = l.opts.random()
-	}
-	if e.Time.IsZero() {
-		e.Time = l.opts.Clock()
-	}
-	if e.Type == TypeCreated || e.Type == TypeRepaired {
-		return Entry{}, fmt.Errorf("append to audit log: the type %s is the log's own", e.Type)
-	}
-	d, err := newDraft(e, l.opts.Source)
+	entries, err := l.AppendAll(ctx, e)
 	if err != nil {
-		return Entry{}, fmt.Errorf("append %s to audit log: %w", e.Type, err)
+		return Entry{}, err
 	}
-	entry, err := l.append(d)
-	if err != nil {
-		return Entry{}, fmt.Errorf("append %s to audit log: %w", e.Type, err)
-	}
-	return entry, nil
+	return entries[0], nil
 }
 
-// append queues a draft and sees to it that its batch is committed: whoever gets the committing lock first commits
+// AppendAll witnesses events in their order, in one commit: what Append does for each. A crash may leave the first of them
+// without the others. After an error in one of them none is written.
+func (l *Log) AppendAll(ctx context.Context, events ...Event) ([]Entry, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("append to audit log: %w", err)
+	}
+	if len(events) == 0 {
+		return nil, nil
+	}
+	drafts := make([]*draft, 0, len(events))
+	for _, e := range events {
+		if e.ID == "" {
+			e.ID = l.opts.random()
+		}
+		if e.Time.IsZero() {
+			e.Time = l.opts.Clock()
+		}
+		if e.Type == TypeCreated || e.Type == TypeRepaired {
+			return nil, fmt.Errorf("append to audit log: the type %s is the log's own", e.Type)
+		}
+		d, err := newDraft(e, l.opts.Source)
+		if err != nil {
+			return nil, fmt.Errorf("append %s to audit log: %w", e.Type, err)
+		}
+		drafts = append(drafts, d)
+	}
+	entries, err := l.append(drafts)
+	if err != nil {
+		return nil, fmt.Errorf("append %s to audit log: %w", events[0].Type, err)
+	}
+	return entries, nil
+}
+
+// append queues drafts and sees to it that their batch is committed: whoever gets the committing lock first commits
 // for all that have queued up meanwhile.
-func (l *Log) append(d *draft) (Entry, error) {
+func (l *Log) append(drafts []*draft) ([]Entry, error) {
 	l.mu.Lock()
 	if l.closed {
 		l.mu.Unlock()
-		return Entry{}, ErrClosed
+		return nil, ErrClosed
 	}
 	b, place := l.next, len(l.next.drafts)
-	b.drafts = append(b.drafts, d)
+	b.drafts = append(b.drafts, drafts...)
 	l.inFlight.Add(1)
 	l.mu.Unlock()
 	defer l.inFlight.Done()
@@ -203,9 +221,9 @@ func (l *Log) append(d *draft) (Entry, error) {
 		b.done = true
 	}
 	if b.err != nil {
-		return Entry{}, b.err
+		return nil, b.err
 	}
-	return b.entries[place], nil
+	return b.entries[place : place+len(drafts) : place+len(drafts)], nil
 }
 
 // commitLocked is commit under the lock between processes.

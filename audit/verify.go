@@ -178,7 +178,7 @@ func openHead(dir string) (head, error) {
 		return head{}, err
 	}
 	defer f.Close()
-	b, err := readHead(f)
+	b, err := readHead(f, make([]byte, headSize))
 	if err != nil {
 		return head{}, err
 	}
