@@ -80,14 +80,17 @@ func (r *Recorder) Begin(ctx context.Context, in siprec.Invitation) (siprec.Answ
 	offered := offeredData{
 		SRC: in.SRC, CallHash: r.words.hash(key), Streams: len(in.Offer.Media), Recordable: len(labels), Metadata: in.Metadata != nil,
 	}
-	if err := r.witness(ctx, EventOffered, c.id, "", offered); err != nil {
-		return siprec.Answer{}, err
-	}
+	events := []audit.Event{r.event(EventOffered, c.id, "", offered)}
 	c.decision = r.cfg.Policy.Decide(policy.Facts{
 		SRC: in.SRC, Metadata: &c.metadata, CallKey: key, Headers: in.Headers, Labels: labels,
 	}, in.At)
 	decided := r.decisionData(c, key, in.At)
-	if err := r.witness(ctx, EventDecision, c.id, "", decided); err != nil {
+	events = append(events, r.event(EventDecision, c.id, "", decided))
+	if c.decision.Record {
+		events = append(events, r.event(EventStarted, c.id, audit.Intended, nil))
+	}
+	// In one commit, of which the SRC waits for the end: a decision is no deed, and what it leads to begins after this.
+	if err := r.witnessAll(ctx, events...); err != nil {
 		return siprec.Answer{}, err
 	}
 	r.cfg.Observe(Observation{Event: EventDecision, Class: c.decision.Class, Outcome: string(c.decision.Reason)})
@@ -131,10 +134,13 @@ func (r *Recorder) decisionData(c *call, key string, at time.Time) decisionData 
 	return d
 }
 
-// open makes the key, the spool and the ports of a call that is recorded, in this order, and takes them back if one fails.
+// open makes the key, the spool and the ports of a call that is recorded, in this order, and takes them back if one fails. That it
+// is intended has been witnessed.
 func (r *Recorder) open(ctx context.Context, c *call, in siprec.Invitation, key string) (answer siprec.Answer, err error) {
 	r.setLive(c.id, true) // before anything of it can be found: Run leaves it alone
+	var indexing sync.WaitGroup
 	defer func() {
+		indexing.Wait() // what End and abandon change must be there
 		if err == nil {
 			return
 		}
@@ -151,9 +157,6 @@ func (r *Recorder) open(ctx context.Context, c *call, in siprec.Invitation, key 
 	class, ok := r.cfg.Policy.Class(c.decision.Class)
 	if !ok {
 		return answer, fmt.Errorf("decide: class %q does not exist", c.decision.Class)
-	}
-	if err := r.witness(ctx, EventStarted, c.id, audit.Intended, nil); err != nil {
-		return answer, err
 	}
 	secret, err := r.cfg.Keys.Create(ctx, c.id)
 	if err != nil {
@@ -174,9 +177,12 @@ func (r *Recorder) open(ctx context.Context, c *call, in siprec.Invitation, key 
 		first.Pause = &pauseEntry{Reason: holdReason}
 		c.paused.Store(true)
 	}
-	if err := r.cfg.Catalog.Put(ctx, r.words.progress(first, len(c.channel))); err != nil {
-		c.log.Error("catalog", zap.Error(err)) // it is an index: the recording goes on, and is indexed again when it is stored
-	}
+	row := r.words.progress(first, len(c.channel))
+	indexing.Go(func() { // beside the rest, and not before the spool is there: by that a restart finds what is not to stay
+		if err := r.cfg.Catalog.Put(ctx, row); err != nil {
+			c.log.Error("catalog", zap.Error(err)) // it is an index: the recording goes on, and is indexed again when it is stored
+		}
+	})
 	// Position 0 is now, as near to the answer as can be: nothing is sent to us before it.
 	first.At = r.cfg.Clock()
 	c.started = first.At
@@ -336,6 +342,9 @@ func (r *Recorder) End(dialog siprec.DialogID, cause siprec.EndCause, at time.Ti
 	if err := r.cfg.Catalog.SetState(ctx, c.id, catalog.StateFinishing); err != nil {
 		c.log.Error("catalog", zap.Error(err))
 	}
-	r.setLive(c.id, false)
+	r.mu.Lock()
+	delete(r.live, c.id)
+	r.ended = append(r.ended, c.id)
+	r.mu.Unlock()
 	r.wakeUp()
 }

@@ -102,9 +102,18 @@ type ObjectRef struct {
 
 // witness writes an event and returns only when it is durable: the deed that it tells of may follow.
 func (r *Recorder) witness(ctx context.Context, typ, id string, outcome audit.Outcome, data any) error {
-	_, err := r.cfg.Audit.Append(ctx, audit.Event{Time: r.cfg.Clock(), Type: typ, Subject: id, Outcome: outcome, Data: data})
-	if err != nil {
-		return fmt.Errorf("witness %s: %w", typ, err)
+	return r.witnessAll(ctx, r.event(typ, id, outcome, data))
+}
+
+// event is one that is to be witnessed.
+func (r *Recorder) event(typ, id string, outcome audit.Outcome, data any) audit.Event {
+	return audit.Event{Time: r.cfg.Clock(), Type: typ, Subject: id, Outcome: outcome, Data: data}
+}
+
+// witnessAll writes events in their order, and returns only when all are durable. Together they cost what one does.
+func (r *Recorder) witnessAll(ctx context.Context, events ...audit.Event) error {
+	if _, err := r.cfg.Audit.AppendAll(ctx, events...); err != nil {
+		return fmt.Errorf("witness %s: %w", events[0].Type, err)
 	}
 	return nil
 }

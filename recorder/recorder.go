@@ -68,6 +68,7 @@ type Recorder struct {
 	mu     sync.Mutex
 	calls  map[siprec.DialogID]*call // by dialog: sessions that have not ended
 	live   map[string]bool           // ids whose spool file a call still writes to
+	ended  []string                  // of live, until lately: for Run
 	totals media.StreamStats         // sums over the sessions that have ended
 
 	lastFree   time.Time // when the spool's free space was last asked for

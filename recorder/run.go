@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"go.uber.org/zap"
@@ -30,10 +31,19 @@ type attempt struct {
 
 // A queue is the state of Run, owned by its goroutine.
 type queue struct {
+	due     []string  // recordings that can be finished, and that nobody works on
+	next    time.Time // when the spool is to be looked at again
 	retry   map[string]attempt
 	working map[string]bool
 	results chan result
 	waiting []chan struct{} // closed when nothing is left to do now
+}
+
+// by sees to it that the spool is looked at before long.
+func (q *queue) by(at time.Time) {
+	if at.Before(q.next) {
+		q.next = at
+	}
 }
 
 type result struct {
@@ -56,18 +66,25 @@ func (r *Recorder) Run(ctx context.Context) error {
 	}()
 	scan := time.NewTimer(0)
 	defer scan.Stop()
-	for {
-		scan.Reset(r.dispatch(ctx, q))
+	for look := true; ; {
+		if look {
+			r.look(q)
+		}
+		r.dispatch(ctx, q)
+		scan.Reset(time.Until(q.next))
 		if len(q.working) == 0 {
 			q.tell()
 		}
+		look = false
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-r.wake:
 		case <-scan.C:
+			look = true
 		case w := <-r.settle:
 			q.waiting = append(q.waiting, w)
+			look = true
 		case res := <-q.results:
 			r.took(q, res)
 		}
@@ -99,36 +116,59 @@ func (r *Recorder) Settle(ctx context.Context) error {
 	}
 }
 
-// dispatch starts as many workers as may run, and says when to look again.
-func (r *Recorder) dispatch(ctx context.Context, q *queue) time.Duration {
-	next, now := quarantineScan, r.cfg.Clock()
-	start := func(id string, job func(context.Context) error) {
-		if wait := q.retry[id].after.Sub(now); wait > 0 || q.working[id] || ctx.Err() != nil {
-			next = min(next, max(wait, retryFirst))
-			return
+// look finds what the spool holds: after a start, from time to time, and when something is to be tried again. What ends
+// in between is told by End, so that nobody reads the folder for each.
+func (r *Recorder) look(q *queue) {
+	now := time.Now()
+	q.next = now.Add(quarantineScan)
+	ids, err := r.cfg.Spool.List()
+	if err != nil {
+		r.cfg.Log.Error("list spool", zap.Error(err))
+		q.by(now.Add(retryFirst))
+		return
+	}
+	there := make(map[string]bool, len(ids))
+	q.due = q.due[:0]
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, id := range append(ids, r.ended...) { // one that is new, and ended already, is not in the list
+		if there[id] || r.live[id] || q.working[id] {
+			there[id] = true
+			continue
 		}
+		there[id] = true
+		if wait := q.retry[id].after.Sub(r.cfg.Clock()); wait > 0 {
+			q.by(now.Add(max(wait, retryFirst)))
+			continue
+		}
+		q.due = append(q.due, id)
+	}
+	r.ended = nil
+	maps.DeleteFunc(q.retry, func(id string, _ attempt) bool { return !there[id] && id != quarantineJob })
+}
+
+// dispatch starts as many workers as may run.
+func (r *Recorder) dispatch(ctx context.Context, q *queue) {
+	r.mu.Lock()
+	q.due = append(q.due, r.ended...)
+	r.ended = nil
+	r.mu.Unlock()
+	if ctx.Err() != nil {
+		return
+	}
+	start := func(id string, job func(context.Context) error) {
 		q.working[id] = true
 		// The worker's end is received by Run before it returns.
 		go func() { q.results <- result{id: id, err: contained(ctx, job)} }()
 	}
-	ids, err := r.cfg.Spool.List()
-	if err != nil {
-		r.cfg.Log.Error("list spool", zap.Error(err))
-		return retryFirst
+	if !q.working[quarantineJob] && !q.retry[quarantineJob].after.After(r.cfg.Clock()) {
+		start(quarantineJob, r.endQuarantines)
 	}
-	start(quarantineJob, r.endQuarantines)
-	for _, id := range ids {
-		if len(q.working) > r.cfg.Workers { // the quarantine's job is one more
-			break
-		}
-		r.mu.Lock()
-		live := r.live[id]
-		r.mu.Unlock()
-		if !live {
-			start(id, func(ctx context.Context) error { return r.finish(ctx, id) })
-		}
+	for len(q.due) > 0 && len(q.working) <= r.cfg.Workers { // the quarantine's job is one more
+		id := q.due[0]
+		q.due = q.due[1:]
+		start(id, func(ctx context.Context) error { return r.finish(ctx, id) })
 	}
-	return next
 }
 
 // contained keeps a defect that one recording uncovers from ending the others.
@@ -147,12 +187,14 @@ func (r *Recorder) took(q *queue, res result) {
 		delete(q.retry, res.id)
 		if res.id == quarantineJob {
 			q.retry[res.id] = attempt{after: r.cfg.Clock().Add(quarantineScan)}
+			q.by(time.Now().Add(quarantineScan))
 		}
 		return
 	}
 	a := q.retry[res.id]
 	a.wait = min(max(2*a.wait, retryFirst), retryMost)
 	a.after = r.cfg.Clock().Add(a.wait)
+	q.by(time.Now().Add(a.wait))
 	q.retry[res.id] = a
 	if !errors.Is(res.err, context.Canceled) {
 		r.cfg.Log.Error("finish", zap.String("recording_id", res.id), zap.Duration("again_in", a.wait), zap.Error(res.err))
