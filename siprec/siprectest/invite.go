@@ -25,7 +25,9 @@ type Pending struct {
 	call     *Call
 	t        *transaction
 	cancel   context.CancelFunc
-	once     sync.Once
+	mu       sync.Mutex
+	accepted bool          // by mu: the answer was taken while somebody wanted the session
+	given    bool          // by mu: giveUp is closed
 	giveUp   chan struct{} // closed when nobody wants the session any more
 	finished chan struct{}
 	branch   string
@@ -96,8 +98,10 @@ func (p *Pending) Wait(ctx context.Context) (*Call, error) {
 	select {
 	case <-p.finished:
 	case <-ctx.Done():
-		p.abandon()
-		return nil, fmt.Errorf("invite: %w", ctx.Err())
+		if !p.abandon() {
+			return nil, fmt.Errorf("invite: %w", ctx.Err())
+		}
+		<-p.finished // answered at this very moment: the session is the caller's to end
 	}
 	if p.err != nil {
 		return nil, fmt.Errorf("invite: %w", p.err)
@@ -108,11 +112,14 @@ func (p *Pending) Wait(ctx context.Context) (*Call, error) {
 // Cancel takes the INVITE back and waits for its final answer. A nil error means that there is no session: the SRS
 // refused with 487, or it answered first and was hung up at once.
 func (p *Pending) Cancel(ctx context.Context) error {
-	p.abandon()
+	answered := p.abandon()
 	select {
 	case <-p.finished:
 	case <-ctx.Done():
 		return fmt.Errorf("cancel: %w", ctx.Err())
+	}
+	if answered && p.err == nil {
+		return p.call.Bye(ctx, nil)
 	}
 	if s := Status(p.err); s == 487 || errors.Is(p.err, errAbandoned) {
 		return nil
@@ -122,15 +129,23 @@ func (p *Pending) Cancel(ctx context.Context) error {
 
 var errAbandoned = errors.New("the session was answered after it was cancelled, and hung up")
 
-func (p *Pending) abandon() { p.once.Do(func() { close(p.giveUp) }) }
-
-func (p *Pending) abandoned() bool {
-	select {
-	case <-p.giveUp:
-		return true
-	default:
-		return false
+// abandon says that nobody wants the session. It is too late, and true, when the answer has been taken.
+func (p *Pending) abandon() (answered bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.accepted && !p.given {
+		p.given = true
+		close(p.giveUp)
 	}
+	return p.accepted
+}
+
+// accept takes the answer, and tells whether nobody wants the session any more.
+func (p *Pending) accept() (abandoned bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.accepted = !p.given
+	return p.given
 }
 
 // run owns the INVITE transaction.
@@ -156,7 +171,7 @@ func (p *Pending) run(ctx context.Context) {
 		p.call.ackRefusal(p.cseq, p.branch, res)
 		p.err = responseError("INVITE", res)
 	default:
-		p.err = p.call.accepted(p.cseq, res, p.abandoned())
+		p.err = p.call.accepted(p.cseq, res, p.accept())
 	}
 	if p.err != nil {
 		p.call.finish(End{By: ByClient, Reason: p.err.Error()})
