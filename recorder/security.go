@@ -46,7 +46,7 @@ func (c *call) protect(label siprec.Label, m siprec.Media) *protection {
 	case m.ICE == nil:
 		p.remote, p.local = nil, nil
 	case p.local == nil || p.remote.Ufrag != m.ICE.Ufrag || !p.remote.Pwd.Equal(m.ICE.Pwd): // new, or restarted (RFC 8445 section 9)
-		p.remote, p.local = m.ICE, &siprec.ICE{Ufrag: word(ufragBytes), Pwd: siprec.NewSecret([]byte(word(pwdBytes))), Lite: true}
+		p.remote, p.local = m.ICE, &siprec.ICE{Ufrag: word(ufragBytes), Pwd: siprec.NewSecret([]byte(word(pwdBytes)))}
 	}
 	return p
 }

@@ -50,9 +50,8 @@ type Crypto struct {
 
 // A CryptoKey is one "inline:" parameter.
 type CryptoKey struct {
-	Secret   Secret // master key, then master salt, of the suite's sizes
-	Lifetime uint64 // packets; 0: the suite's own. It is the sender's business, and not enforced
-	MKI      []byte // master key identifier as it stands in packets; nil: there is none
+	Secret Secret // master key, then master salt, of the suite's sizes
+	MKI    []byte // master key identifier as it stands in packets; nil: there is none
 }
 
 // SameKeys tells whether what one line protects the other opens: tags only number the lines of an offer.
@@ -136,7 +135,7 @@ func parseKey(text string, suite Suite) (CryptoKey, bool) {
 		case isMKI && k.MKI == nil:
 			k.MKI, ok = parseMKI(id, size)
 		case !isMKI && i == 0:
-			k.Lifetime, ok = parseLifetime(p)
+			ok = isLifetime(p)
 		default:
 			ok = false
 		}
@@ -147,14 +146,14 @@ func parseKey(text string, suite Suite) (CryptoKey, bool) {
 	return k, true
 }
 
-// parseLifetime reads "2^20" or "1048576".
-func parseLifetime(text string) (uint64, bool) {
+// isLifetime tells of "2^20" or "1048576". How long a key lasts is the sender's business.
+func isLifetime(text string) bool {
 	if exponent, power := strings.CutPrefix(text, "2^"); power {
 		n, err := strconv.ParseUint(exponent, 10, 8)
-		return 1 << min(n, 63), err == nil && n <= maxLifetimeBits
+		return err == nil && n <= maxLifetimeBits
 	}
 	n, err := strconv.ParseUint(text, 10, 64)
-	return n, err == nil && n > 0 && n <= 1<<maxLifetimeBits
+	return err == nil && n > 0 && n <= 1<<maxLifetimeBits
 }
 
 // maxLifetimeBits: no SRTP key lasts for more packets than 2^48 (RFC 3711 section 9.2).

@@ -27,8 +27,6 @@ const (
 	MaxCrypto = 32
 	// MaxFingerprints bounds the certificates' fingerprints.
 	MaxFingerprints = 8
-	// MaxCandidates bounds the ICE candidates.
-	MaxCandidates = 64
 	// MaxCryptoBytes bounds one a=crypto line that is usable.
 	MaxCryptoBytes = 4096
 	// MaxCryptoKeys bounds the keys of one a=crypto line.
@@ -37,8 +35,6 @@ const (
 	MaxMKIBytes = 128
 	// MaxMKIDigits bounds how it is written: 2^1024 has 309 digits.
 	MaxMKIDigits = 309
-	// MaxCandidateBytes bounds one a=candidate line that is usable.
-	MaxCandidateBytes = 1024
 
 	// MaxMetadataBytes bounds a recording metadata document.
 	MaxMetadataBytes = 256 << 10

@@ -17,7 +17,7 @@ func ParseOffer(b []byte) (*Offer, error) {
 	if len(b) > MaxSDPBytes {
 		return nil, tooMuch("bytes in the session description", MaxSDPBytes)
 	}
-	r := offerReader{offer: &Offer{Raw: withoutSecrets(b)}}
+	r := offerReader{offer: &Offer{}}
 	for i, line := range bytes.FieldsFunc(b, func(c rune) bool { return c == '\n' || c == '\r' }) {
 		if i == 0 {
 			line = bytes.TrimPrefix(line, []byte("\ufeff"))

@@ -61,8 +61,6 @@ type Offer struct {
 	// Version is the o= line's sess-version, for the curious. SRCs change descriptions without changing it: never skip
 	// an offer because its version is the one before.
 	Version string
-	// Raw is the text as it came, but for keys and passwords: in their place stands "[secret]".
-	Raw []byte
 }
 
 // An AnswerMedia answers the m-line of the same index.

@@ -117,9 +117,6 @@ type protection struct {
 	fingerprints []Fingerprint
 	setup        Setup
 	ufrag, pwd   string
-	lite         bool
-	options      string
-	candidates   []Candidate
 }
 
 // attribute takes one attribute; false when it is another's.
@@ -135,16 +132,6 @@ func (p *protection) attribute(name, value string) bool {
 		p.ufrag = value
 	case "ice-pwd":
 		p.pwd = value
-	case "ice-lite":
-		p.lite = true
-	case "ice-options":
-		if isPrintable(value) && len(value) <= MaxLabelBytes {
-			p.options = value
-		}
-	case "candidate":
-		if c, ok := parseCandidate(value); ok && len(p.candidates) < MaxCandidates {
-			p.candidates = append(p.candidates, c)
-		}
 	default:
 		return false
 	}
@@ -163,13 +150,8 @@ func (m *mediaReader) finishSecurity(session protection) {
 	if p.ufrag == "" && p.pwd == "" {
 		p.ufrag, p.pwd = session.ufrag, session.pwd
 	}
-	if p.options == "" {
-		p.options = session.options
-	}
 	m.Fingerprints, m.Setup = p.fingerprints, p.setup
 	if isICE(p.ufrag, minUfrag) && isICE(p.pwd, minPwd) {
-		m.ICE = &ICE{
-			Ufrag: p.ufrag, Pwd: NewSecret([]byte(p.pwd)), Lite: session.lite || p.lite, Options: p.options, Candidates: p.candidates,
-		}
+		m.ICE = &ICE{Ufrag: p.ufrag, Pwd: NewSecret([]byte(p.pwd))}
 	}
 }

@@ -58,10 +58,6 @@ func noSecrets(t *testing.T, o *siprec.Offer) {
 		t.Fatal(err)
 	}
 	printed := fmt.Sprintf("%v %+v %#v", o.Media, o.Media, o.Media)
-	again, err := siprec.ParseOffer(o.Raw)
-	if err != nil {
-		return // an offer at the limit of its size
-	}
 	for i, m := range o.Media {
 		for _, c := range m.Crypto {
 			for _, k := range c.Keys {
@@ -71,26 +67,23 @@ func noSecrets(t *testing.T, o *siprec.Offer) {
 				}
 			}
 		}
-		if i < len(again.Media) && (len(again.Media[i].Crypto) != 0 || again.Media[i].ICE != nil) {
-			t.Errorf("m-line %d: the raw text tells secrets: %s", i, o.Raw)
-		}
 	}
 }
 
 func TestCrypto(t *testing.T) {
 	const s80 = "AES_CM_128_HMAC_SHA1_80 inline:"
 	tests := []struct{ name, value, want string }{
-		{"plain", "1 " + s80 + key30, "1 AES_CM_128_HMAC_SHA1_80 [30 0 ]"},
-		{"case, tabs, no padding", "01\taes_cm_128_hmac_sha1_32\tINLINE:" + key30, "1 AES_CM_128_HMAC_SHA1_32 [30 0 ]"},
-		{"AES 256", "1 AES_256_CM_HMAC_SHA1_80 inline:" + strings.TrimRight(key46, "="), "1 AES_256_CM_HMAC_SHA1_80 [46 0 ]"},
-		{"AES 256 short tag", "1 AES_256_CM_HMAC_SHA1_32 inline:" + key46, "1 AES_256_CM_HMAC_SHA1_32 [46 0 ]"},
-		{"GCM 128", "999999999 AEAD_AES_128_GCM inline:" + key28, "999999999 AEAD_AES_128_GCM [28 0 ]"},
-		{"GCM 256", "1 AEAD_AES_256_GCM inline:" + key44, "1 AEAD_AES_256_GCM [44 0 ]"},
-		{"lifetime", "1 " + s80 + key30 + "|2^20", "1 AES_CM_128_HMAC_SHA1_80 [30 1048576 ]"},
-		{"decimal lifetime, MKI", "1 " + s80 + key30 + "|1000|258:4", "1 AES_CM_128_HMAC_SHA1_80 [30 1000 00000102]"},
-		{"MKI alone", "1 " + s80 + key30 + "|1:1", "1 AES_CM_128_HMAC_SHA1_80 [30 0 01]"},
-		{"two keys", "1 " + s80 + key30 + "|1:1;inline:" + ourKey30 + "|2^31|2:1", "1 AES_CM_128_HMAC_SHA1_80 [30 0 01] [30 2147483648 02]"},
-		{"harmless parameters", "1 " + s80 + key30 + " WSH=256 KDR=0 -NEW", "1 AES_CM_128_HMAC_SHA1_80 [30 0 ]"},
+		{"plain", "1 " + s80 + key30, "1 AES_CM_128_HMAC_SHA1_80 [30 ]"},
+		{"case, tabs, no padding", "01\taes_cm_128_hmac_sha1_32\tINLINE:" + key30, "1 AES_CM_128_HMAC_SHA1_32 [30 ]"},
+		{"AES 256", "1 AES_256_CM_HMAC_SHA1_80 inline:" + strings.TrimRight(key46, "="), "1 AES_256_CM_HMAC_SHA1_80 [46 ]"},
+		{"AES 256 short tag", "1 AES_256_CM_HMAC_SHA1_32 inline:" + key46, "1 AES_256_CM_HMAC_SHA1_32 [46 ]"},
+		{"GCM 128", "999999999 AEAD_AES_128_GCM inline:" + key28, "999999999 AEAD_AES_128_GCM [28 ]"},
+		{"GCM 256", "1 AEAD_AES_256_GCM inline:" + key44, "1 AEAD_AES_256_GCM [44 ]"},
+		{"lifetime", "1 " + s80 + key30 + "|2^20", "1 AES_CM_128_HMAC_SHA1_80 [30 ]"},
+		{"decimal lifetime, MKI", "1 " + s80 + key30 + "|1000|258:4", "1 AES_CM_128_HMAC_SHA1_80 [30 00000102]"},
+		{"MKI alone", "1 " + s80 + key30 + "|1:1", "1 AES_CM_128_HMAC_SHA1_80 [30 01]"},
+		{"two keys", "1 " + s80 + key30 + "|1:1;inline:" + ourKey30 + "|2^31|2:1", "1 AES_CM_128_HMAC_SHA1_80 [30 01] [30 02]"},
+		{"harmless parameters", "1 " + s80 + key30 + " WSH=256 KDR=0 -NEW", "1 AES_CM_128_HMAC_SHA1_80 [30 ]"},
 		{"two keys without MKI", "1 " + s80 + key30 + ";inline:" + ourKey30, ""},
 		{"two keys, one MKI", "1 " + s80 + key30 + "|1:1;inline:" + ourKey30 + "|1:1", ""},
 		{"MKIs of two lengths", "1 " + s80 + key30 + "|1:1;inline:" + ourKey30 + "|2:2", ""},
@@ -123,7 +116,7 @@ func TestCrypto(t *testing.T) {
 			for _, c := range m.Crypto {
 				got, security = fmt.Sprintf("%d %s", c.Tag, c.Suite), siprec.SDES
 				for _, k := range c.Keys {
-					got += fmt.Sprintf(" [%d %d %x]", len(k.Secret.Reveal()), k.Lifetime, k.MKI)
+					got += fmt.Sprintf(" [%d %x]", len(k.Secret.Reveal()), k.MKI)
 				}
 			}
 			if got != tt.want || m.Security() != security {
@@ -187,38 +180,16 @@ func TestICE(t *testing.T) {
 	o := mustParse(t, securedOffer)
 	noSecrets(t, o)
 	m := o.Media[1]
-	if m.ICE == nil || m.ICE.Ufrag != "8hhY" || string(m.ICE.Pwd.Reveal()) != icePwd || m.ICE.Options != "trickle" || m.ICE.Lite {
+	if m.ICE == nil || m.ICE.Ufrag != "8hhY" || string(m.ICE.Pwd.Reveal()) != icePwd {
 		t.Fatalf("ICE is %+v", m.ICE)
 	}
 	if m.Direction != siprec.SendOnly {
 		t.Errorf("the unknown address of ICE is taken for hold: %s", m.Direction)
 	}
-	want := siprec.Candidate{Foundation: "1", Component: 1, Transport: "udp", Priority: 2130706431, Addr: netip.MustParseAddrPort("192.0.2.1:4000"), Type: "host"}
-	if len(m.ICE.Candidates) != 1 || m.ICE.Candidates[0] != want {
-		t.Errorf("candidates are %+v", m.ICE.Candidates)
-	}
-	for _, bad := range []string{
-		"", "1 1 UDP 1 192.0.2.1 4000 typ", "1 1 UDP 1 host.local 4000 typ host", "1 0 UDP 1 192.0.2.1 4000 typ host", "1 1 UDP 0 192.0.2.1 4000 typ host",
-		"1 1 UDP 1 192.0.2.1 70000 typ host", "1 1 UDP 1 192.0.2.1 4000 type host", "1 256 UDP 1 192.0.2.1 4000 typ host", "- 1 UDP 1 192.0.2.1 4000 typ host",
-	} {
-		o := mustParse(t, lines("m=audio 4000 RTP/AVP 0", "a=ice-ufrag:8hhY", "a=ice-pwd:"+icePwd, "a=candidate:"+bad))
-		if len(o.Media[0].ICE.Candidates) != 0 {
-			t.Errorf("candidate %q is taken", bad)
-		}
-	}
 	for _, bad := range []string{"a=ice-pwd:short", "a=ice-pwd:" + strings.Repeat("x", 257), "a=ice-pwd:" + icePwd + "\x01", "a=ice-pwd:" + icePwd + "=="} {
 		if o := mustParse(t, lines("m=audio 4000 RTP/AVP 0", "a=ice-ufrag:8hhY", bad)); o.Media[0].ICE != nil {
 			t.Errorf("%q is taken", bad)
 		}
-	}
-}
-
-// What is kept of an offer's text has no keys in it, however they are written, and everything else.
-func TestRawWithoutSecrets(t *testing.T) {
-	o := mustParse(t, lines("m=audio 1 RTP/SAVP 0", "A= Crypto :1  AES_CM_128_HMAC_SHA1_80\tinline:"+key30+"|2^20 WSH=64", "a=crypto:inline:"+key30, "a=ice-pwd:"+icePwd, "a=crypto", "a=label:1"))
-	want := lines("m=audio 1 RTP/SAVP 0", "A= Crypto :1 AES_CM_128_HMAC_SHA1_80 [secret]", "a=crypto:[secret]", "a=ice-pwd:[secret]", "a=crypto", "a=label:1")
-	if string(o.Raw) != want {
-		t.Errorf("raw text is %q", o.Raw)
 	}
 }
 
@@ -298,7 +269,7 @@ func TestSecureAnswer(t *testing.T) {
 	wrong("ICE", "too short", func(m []siprec.AnswerMedia) { m[0].ICE = &siprec.ICE{} })
 }
 
-// FuzzCrypto, FuzzFingerprint and FuzzCandidate go to the attributes directly: whatever is taken is of the right size.
+// FuzzCrypto and FuzzFingerprint go to the attributes directly: whatever is taken is of the right size.
 func FuzzCrypto(f *testing.F) {
 	f.Add("1 AES_CM_128_HMAC_SHA1_80 inline:" + key30 + "|2^20|1:4 WSH=128")
 	f.Add("2 AEAD_AES_128_GCM inline:" + key28 + "|1:1;inline:" + key28 + "|2:1")
@@ -335,26 +306,6 @@ func FuzzFingerprint(f *testing.F) {
 				again := mustParse(t, "m=audio 1 UDP/TLS/RTP/SAVP 0\na=fingerprint:"+fp.String())
 				if len(again.Media[0].Fingerprints) != 1 || !again.Media[0].Fingerprints[0].Equal(fp) {
 					t.Errorf("%v is read as %v", fp, again.Media[0].Fingerprints)
-				}
-			}
-		}
-	})
-}
-
-func FuzzCandidate(f *testing.F) {
-	f.Add("1 1 UDP 2130706431 192.0.2.1 4000 typ host generation 0")
-	f.Fuzz(func(t *testing.T, value string) {
-		o, err := siprec.ParseOffer([]byte("m=audio 1 RTP/AVP 0\na=ice-ufrag:8hhY\na=ice-pwd:" + icePwd + "\na=candidate:" + value))
-		if err != nil {
-			return
-		}
-		for _, m := range o.Media {
-			if m.ICE == nil {
-				continue
-			}
-			for _, c := range m.ICE.Candidates {
-				if !c.Addr.Addr().IsValid() || c.Component < 1 || c.Component > 255 || c.Priority == 0 || c.Foundation == "" {
-					t.Errorf("%+v", c)
 				}
 			}
 		}
