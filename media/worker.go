@@ -81,8 +81,10 @@ func (w *worker) run(ctx context.Context) {
 	for next := 0; ; {
 		due := int(time.Since(begin) / step)
 		// After a stall one turn of each phase fetches all that has waited.
+		first := next
 		for next = max(next, due-phases); next < due; next++ {
-			late := time.Since(begin) - time.Duration(next+1)*step
+			missed := (next - first) / phases * phases // turns of the same phase, that of now stands for them too
+			late := time.Since(begin) - time.Duration(next-missed+1)*step
 			if w.drain(next%phases) > 0 {
 				w.delay.Store(max(w.delay.Load(), int64(late)))
 			}
