@@ -209,11 +209,11 @@ func (rec *Recording) admit(i, n int, at int64, from netip.AddrPort, data []byte
 		rec.answerCheck(i, n, at, from, data)
 		return nil
 	case !g.security.secured():
-		if kind != kindRTP || !rec.offered(i, from.Addr()) {
+		if kind != kindRTP || !rec.offered(i, n, from.Addr()) {
 			return data // it is refused there
 		}
 		return g.afterKeys(s, rec.isReport(i, n, data), at, data)
-	case !rec.offered(i, from.Addr()):
+	case !rec.offered(i, n, from.Addr()):
 		rec.foreign(i, n, at, from.Addr())
 		return nil
 	case kind == kindDTLS && g.security.DTLS != nil:
@@ -242,10 +242,10 @@ func (rec *Recording) isReport(i, n int, data []byte) bool {
 	return n == sideRTCP || rec.streams[i].RTCPMux && isRTCP(data)
 }
 
-// offered tells whether the stream takes packets from addr; reports may come from where ours go.
-func (rec *Recording) offered(i int, addr netip.Addr) bool {
+// offered tells whether a socket of the stream takes packets from addr; reports may come from where ours go.
+func (rec *Recording) offered(i, n int, addr netip.Addr) bool {
 	s := &rec.streams[i]
-	return s.AnySource || slices.Contains(s.Addrs, addr)
+	return s.AnySource || slices.Contains(s.Addrs, addr) || n == sideRTCP && addr == s.RTCP.Addr().Unmap()
 }
 
 // foreign and malformed count what has no content that could be looked at.

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net"
+	"net/netip"
 	"runtime"
 	"testing"
 	"time"
@@ -247,6 +248,26 @@ func TestOpenWhileOthersWait(t *testing.T) {
 	p.send(filled(0x21))
 	eventually(t, "it is drained", func() bool { return rec.Stats()[1].Packets == 1 })
 	closeRecording(t, rec)
+}
+
+// Reports of a protected stream may come from where ours go (RFC 3605), as those of one in clear.
+func TestReportsFromTheirAddress(t *testing.T) {
+	r, _ := startReceiver(t, media.Config{})
+	one := bytes.Repeat([]byte{1}, 30)
+	s := secured(pcmu(0), one)
+	s.RTCP = netip.AddrPortFrom(stranger, 4001)
+	s.ICE = &media.ICE{Ufrag: "ours", Pwd: media.NewKey([]byte("asd88fgpdd777uzjYhagZg"))} // so that it is drained in a hurry
+	rec := openRecording(t, r, new(tape), s)
+	p := newPhone(t, stranger, rec.Ports()[0]+1)
+	p.raw([]byte{0x80, 200, 0, 1, 0, 0, 0, 5})
+	p.check("asd88fgpdd777uzjYhagZg")
+	p.answered() // so that all was seen
+	if n := r.Stats().ForeignReports; n != 0 {
+		t.Errorf("%d reports are foreign", n)
+	}
+	if s := closeRecording(t, rec).Streams[0]; s.AuthFailed != 1 { // it was in clear
+		t.Errorf("%+v", s)
+	}
 }
 
 // A stream that cannot be opened leaves nothing behind.
