@@ -2,7 +2,10 @@ package recorder_test
 
 import (
 	"bytes"
+	"encoding/base64"
+	"encoding/hex"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -129,4 +132,79 @@ func TestSameKeyUnderAnotherTag(t *testing.T) {
 	if s := b.Totals(); s.AuthFailed != 0 || s.Packets != 160 {
 		t.Errorf("%d auth_failed, %d packets", s.AuthFailed, s.Packets)
 	}
+}
+
+// The journal of a call, which is encrypted on the disk, has no keys in it when it is read in clear.
+func TestJournalHasNoKeys(t *testing.T) {
+	b := newBench(t, t.TempDir(), newFake(t), recordAll, false)
+	in := invitation("journal")
+	plain, pwd := in.Offer, "asd88fgpdd777uzjYhagZg"
+	var secrets [][]byte
+	offer := func(fill byte) *siprec.Offer {
+		key := bytes.Repeat([]byte{fill, fill + 1, fill + 2}, 10)
+		o := withKey(plain, 1, key)
+		for i := range o.Media {
+			o.Media[i].ICE = &siprec.ICE{Ufrag: "8hhY", Pwd: siprec.NewSecret([]byte(pwd))}
+		}
+		secrets = append(secrets, key, []byte(pwd))
+		return o
+	}
+	take := func(a siprec.Answer) {
+		for _, m := range a.Media {
+			secrets = append(secrets, m.Crypto.Keys[0].Secret.Reveal(), m.ICE.Pwd.Reveal())
+		}
+	}
+	in.Offer = offer(0x10)
+	answer, err := b.Begin(t.Context(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	take(answer)
+	answer, err = b.Update(t.Context(), in.Dialog, siprec.Change{Offer: offer(0x20), At: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	take(answer)
+	b.End(in.Dialog, siprec.EndBye, time.Now())
+	ids, err := b.spool.List()
+	if err != nil || len(ids) != 1 {
+		t.Fatalf("recordings %q: %v", ids, err)
+	}
+	key, err := b.archive.Keys.Get(t.Context(), ids[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	records := 0
+	for record, err := range b.spool.Read(ids[0], key.SpoolKey()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		records++
+		for _, secret := range secrets {
+			if len(secret) < 16 {
+				t.Fatalf("%q is no key", secret)
+			}
+			for _, form := range []string{string(secret), base64.StdEncoding.EncodeToString(secret), hex.EncodeToString(secret)} {
+				for _, text := range readable(record.Payload) {
+					if bytes.Contains(text, []byte(form)) {
+						t.Errorf("a key stands in %s", text)
+					}
+				}
+			}
+		}
+	}
+	if records < 3 {
+		t.Errorf("%d records were read: want the beginning, the change and the end", records)
+	}
+}
+
+// readable gives a record, and what its strings hold in base64.
+func readable(record []byte) [][]byte {
+	texts := [][]byte{record}
+	for _, s := range strings.Split(string(record), `"`) {
+		if b, err := base64.StdEncoding.DecodeString(s); err == nil {
+			texts = append(texts, b)
+		}
+	}
+	return texts
 }
