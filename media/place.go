@@ -166,7 +166,7 @@ func (t *timeline) put(s *stream, terms *terms, p *packet, pos int64) {
 		s.stats.Placed++
 		s.stats.Codec = p.format.Codec.Name
 		from := pos + skip
-		s.remember(placement{p.arrival, from, int32(length - skip)})
+		s.remember(p.arrival, from, length-skip)
 		k.from, k.to = min(k.from, from), max(k.to, pos+length)
 	}
 	t.measure(s, p)

@@ -6,17 +6,23 @@ package media
 // maxRecent is how many packets a stream can take back: all that are not committed, at 20 ms.
 const maxRecent = 64
 
-// A placement is a packet that was placed.
-type placement struct {
-	arrival int64 // nanoseconds
-	pos     int64
-	samples int32
+// Placements are the newest packets that were placed, in a ring: a third of a stream's memory, so each takes 14 bytes.
+type placements struct {
+	arrival [maxRecent]int64  // nanoseconds
+	pos     [maxRecent]uint32 // the lower bits: what is not committed is near what is
+	samples [maxRecent]uint16 // maxPacket fits
 }
 
-// remember notes a placement.
-func (s *stream) remember(p placement) {
-	s.recent[s.placed%maxRecent] = p
+// remember notes a packet that was placed.
+func (s *stream) remember(arrival, pos, samples int64) {
+	i := s.placed % maxRecent
+	s.recent.arrival[i], s.recent.pos[i], s.recent.samples[i] = arrival, uint32(pos), uint16(samples)
 	s.placed++
+}
+
+// near is the position with these lower bits that is nearest to another one.
+func near(low uint32, pos int64) int64 {
+	return pos + int64(int32(low-uint32(pos)))
 }
 
 // revoke takes back what arrived at or after an instant and is not committed.
@@ -24,14 +30,14 @@ func (t *timeline) revoke(s *stream, c *channel, at int64) {
 	found := false
 	s.decoder.revoke(at)
 	for i := range min(s.placed, maxRecent) {
-		p := &s.recent[i]
-		from, to := max(p.pos, t.committed), p.pos+int64(p.samples)
-		if p.arrival < at || from >= to || c.data == nil {
+		pos := near(s.recent.pos[i], t.committed)
+		from, to := max(pos, t.committed), pos+int64(s.recent.samples[i])
+		if s.recent.arrival[i] < at || from >= to || c.data == nil {
 			continue
 		}
 		t.silence(c, from, to)
 		c.mark(from, int(to-from), false)
-		p.samples = 0
+		s.recent.samples[i] = 0
 		s.stats.Placed--
 		s.stats.Discarded++
 		found = true

@@ -26,8 +26,8 @@ type stream struct {
 	drift  drift
 	held   limbo
 
-	recent [maxRecent]placement // the newest, in a ring
-	placed int                  // packets that were in it
+	recent placements
+	placed int // packets that were in it
 
 	decoder decoding // of what is not G.711 in a ring of its law
 
@@ -254,6 +254,18 @@ func (t *timeline) stats(dst []StreamStats) []StreamStats {
 			st.DriftPPM = s.drift.ppm()
 		}
 		dst = append(dst, st)
+	}
+	return dst
+}
+
+// progress appends what every stream has brought to dst.
+func (t *timeline) progress(dst []Progress) []Progress {
+	for _, s := range t.streams {
+		p := Progress{Packets: s.stats.Packets, Loud: s.stats.Loud}
+		if s.live {
+			p.LastArrival = time.Unix(0, s.source.arrival)
+		}
+		dst = append(dst, p)
 	}
 	return dst
 }

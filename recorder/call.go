@@ -35,7 +35,7 @@ type call struct {
 	index    map[siprec.Label]int // index in streams
 	started  time.Time            // position 0
 	paused   atomic.Bool          // every stream is inactive; others read it too
-	log      *zap.Logger
+	logs     *zap.Logger          // where log says something
 
 	codecs      codec.Set
 	protections map[siprec.Label]*protection
@@ -50,6 +50,11 @@ type call struct {
 	telling sync.Mutex // held by Watch while it tells of this call
 	over    bool       // by telling: the call has ended
 	watches []streamWatch
+}
+
+// log is a log of this call. It is made when it is wanted: a call has little to say, and goes on for long.
+func (c *call) log() *zap.Logger {
+	return c.logs.WithLazy(zap.String("recording_id", c.id), zap.String("src", c.src))
 }
 
 // Begin implements srs.Recorder: it decides about an offered session and, when the answer is yes, opens everything that
@@ -71,7 +76,7 @@ func (r *Recorder) Begin(ctx context.Context, in siprec.Invitation) (siprec.Answ
 		id: id.String(), src: in.SRC, any: in.AnySource,
 		channel: map[siprec.Label]int{}, index: map[siprec.Label]int{}, codecs: r.cfg.Codecs,
 		protections: map[siprec.Label]*protection{}, fingerprint: r.cfg.Receiver.Fingerprint(),
-		log: r.cfg.Log.With(zap.String("recording_id", id.String()), zap.String("src", in.SRC)),
+		logs: r.cfg.Log,
 	}
 	if in.Metadata != nil {
 		c.metadata.Apply(in.Metadata, in.At)
@@ -94,7 +99,7 @@ func (r *Recorder) Begin(ctx context.Context, in siprec.Invitation) (siprec.Answ
 		return siprec.Answer{}, err
 	}
 	r.cfg.Observe(Observation{Event: EventDecision, Class: c.decision.Class, Outcome: string(c.decision.Reason)})
-	c.log.Info("decided", zap.Bool("record", c.decision.Record), zap.String("rule", c.decision.Rule), zap.String("reason", string(c.decision.Reason)))
+	c.log().Info("decided", zap.Bool("record", c.decision.Record), zap.String("rule", c.decision.Rule), zap.String("reason", string(c.decision.Reason)))
 
 	answer := c.declined(in.Offer, in.Local)
 	if c.decision.Record {
@@ -102,7 +107,7 @@ func (r *Recorder) Begin(ctx context.Context, in siprec.Invitation) (siprec.Answ
 			return siprec.Answer{}, err
 		}
 	} else if err := r.cfg.Catalog.Put(ctx, unrecorded(c.id, decided)); err != nil {
-		c.log.Error("catalog", zap.Error(err)) // the audit log has it, and a rebuild brings it back
+		c.log().Error("catalog", zap.Error(err)) // the audit log has it, and a rebuild brings it back
 	}
 	c.local = answer
 	r.mu.Lock()
@@ -180,7 +185,7 @@ func (r *Recorder) open(ctx context.Context, c *call, in siprec.Invitation, key 
 	row := r.words.progress(first, len(c.channel))
 	indexing.Go(func() { // beside the rest, and not before the spool is there: by that a restart finds what is not to stay
 		if err := r.cfg.Catalog.Put(ctx, row); err != nil {
-			c.log.Error("catalog", zap.Error(err)) // it is an index: the recording goes on, and is indexed again when it is stored
+			c.log().Error("catalog", zap.Error(err)) // it is an index: the recording goes on, and is indexed again when it is stored
 		}
 	})
 	// Position 0 is now, as near to the answer as can be: nothing is sent to us before it.
@@ -238,7 +243,7 @@ func (c *call) silentSince() (time.Time, bool) {
 		return time.Time{}, false
 	}
 	last := c.started
-	for _, s := range c.recording.Stats() {
+	for _, s := range c.recording.Progress(nil) {
 		if s.LastArrival.After(last) {
 			last = s.LastArrival
 		}
@@ -307,25 +312,25 @@ func (r *Recorder) End(dialog siprec.DialogID, cause siprec.EndCause, at time.Ti
 	c.telling.Unlock()
 	ctx := context.Background() // a deed that must be witnessed however the request ended
 	if err := r.witness(ctx, EventEnded, c.id, "", endedData{Cause: string(cause), At: utcMS(at)}); err != nil {
-		c.log.Error("end", zap.Error(err))
+		c.log().Error("end", zap.Error(err))
 	}
-	c.log.Info("ended", zap.String("cause", string(cause)))
+	c.log().Info("ended", zap.String("cause", string(cause)))
 	if c.recording == nil {
 		if err := endRow(ctx, r.cfg.Catalog, c.id, at); err != nil {
-			c.log.Error("catalog", zap.Error(err))
+			c.log().Error("catalog", zap.Error(err))
 		}
 		return
 	}
 	if cause == siprec.EndCancel { // the SRC never had our yes
 		if err := r.abandon(ctx, c); err != nil {
-			c.log.Error("abandon", zap.Error(err))
+			c.log().Error("abandon", zap.Error(err))
 		}
 		return
 	}
 	end := journalEntry{At: at, End: &endEntry{Cause: cause}}
 	summary, err := c.recording.Close(at)
 	if err != nil {
-		c.log.Error("close media", zap.Error(err))
+		c.log().Error("close media", zap.Error(err))
 		end.Warnings = append(end.Warnings, "media-error")
 	}
 	if summary.Unsaved > 0 {
@@ -337,10 +342,10 @@ func (r *Recorder) End(dialog siprec.DialogID, cause siprec.EndCause, at time.Ti
 	end.End.Stats = summary.Streams
 	r.count(summary.Streams)
 	if err := errors.Join(end.append(c.writer), c.writer.Close()); err != nil {
-		c.log.Error("close spool", zap.Error(err)) // what it holds is finished all the same
+		c.log().Error("close spool", zap.Error(err)) // what it holds is finished all the same
 	}
 	if err := r.cfg.Catalog.SetState(ctx, c.id, catalog.StateFinishing); err != nil {
-		c.log.Error("catalog", zap.Error(err))
+		c.log().Error("catalog", zap.Error(err))
 	}
 	r.mu.Lock()
 	delete(r.live, c.id)

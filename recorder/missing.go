@@ -58,9 +58,9 @@ type heard struct {
 	loud    bool      // something of it was above -60 dBFS
 }
 
-// heardOf takes from a stream's statistics what the watch goes by.
-func heardOf(s *media.StreamStats) heard {
-	return heard{packets: s.Packets, last: s.LastArrival, loud: s.Loud}
+// heardOf takes from a stream's progress what the watch goes by.
+func heardOf(p media.Progress) heard {
+	return heard{packets: p.Packets, last: p.LastArrival, loud: p.Loud}
 }
 
 // A streamWatch is what the watch remembers of one stream. Times are those at which it looked, and never those of packets, which
@@ -164,15 +164,16 @@ func (r *Recorder) watchCall(ctx context.Context, c *call) {
 	if c.over || streams == nil {
 		return
 	}
-	now, stats := r.cfg.Clock(), c.recording.Stats()
+	var few [2]media.Progress // most calls have no more streams
+	now, brought := r.cfg.Clock(), c.recording.Progress(few[:0])
 	for i, s := range *streams {
-		if i >= len(stats) {
+		if i >= len(brought) {
 			break
 		}
 		if i == len(c.watches) {
 			c.watches = append(c.watches, streamWatch{})
 		}
-		for _, e := range c.watches[i].look(s, heardOf(&stats[i]), now, r.cfg.MissingAfter) {
+		for _, e := range c.watches[i].look(s, heardOf(brought[i]), now, r.cfg.MissingAfter) {
 			r.tell(ctx, c, e, now)
 		}
 	}
@@ -184,12 +185,12 @@ func (r *Recorder) tell(ctx context.Context, c *call, e mediaEvent, now time.Tim
 	r.cfg.Observe(Observation{Event: e.typ, Class: c.decision.Class, Outcome: e.data.Reason})
 	var err error
 	if e.typ == EventMissing {
-		c.log.Warn("a stream that should be recorded brings nothing", fields...)
+		c.log().Warn("a stream that should be recorded brings nothing", fields...)
 		err = journalEntry{At: now, Warnings: []string{missingWarning}}.append(c.writer)
 	} else {
-		c.log.Info("a stream that was missing is back", fields...)
+		c.log().Info("a stream that was missing is back", fields...)
 	}
 	if err := errors.Join(err, r.witness(ctx, e.typ, c.id, "", e.data)); err != nil && ctx.Err() == nil {
-		c.log.Error("tell of missing media", zap.Error(err))
+		c.log().Error("tell of missing media", zap.Error(err))
 	}
 }

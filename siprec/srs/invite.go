@@ -42,6 +42,8 @@ func (s *Server) onInvite(ctx context.Context, in *inbound) {
 		return
 	}
 	if res, d := s.open(ctx, in); d != nil {
+		// The transaction keeps the request for half a minute. Now that it has our answer it reads no more of it than the method.
+		in.req.SetBody(nil)
 		s.confirm(in, d, res)
 	}
 }
