@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -131,7 +132,7 @@ func (c *Client) newCall(spec CallSpec) (*Call, error) {
 		call.to = "sip:srs@" + hostPort(c.server)
 	}
 	if c.wire.reliable() && spec.To == "" {
-		call.to += ";transport=tcp"
+		call.to += ";transport=" + c.cfg.Transport
 	}
 	call.target = call.to
 	if spec.Streams == nil {
@@ -233,11 +234,7 @@ const unusedPort = 9
 // requestMessage starts a request inside the dialog, or the one that opens it; mu is held.
 func (c *Call) requestMessage(method string, cseq uint32, branch string, body content) *message {
 	m := &message{method: method, uri: c.target, body: body}
-	transport := "UDP"
-	if c.client.wire.reliable() {
-		transport = "TCP"
-	}
-	m.add("Via", fmt.Sprintf("SIP/2.0/%s %s;branch=%s;rport", transport, hostPort(c.client.addr), branch))
+	m.add("Via", fmt.Sprintf("SIP/2.0/%s %s;branch=%s;rport", strings.ToUpper(c.client.cfg.Transport), hostPort(c.client.addr), branch))
 	m.add("Max-Forwards", "70")
 	for _, r := range c.routes {
 		m.add("Route", r)
@@ -257,7 +254,7 @@ func (c *Call) requestMessage(method string, cseq uint32, branch string, body co
 func (c *Call) contact() string {
 	uri := "sip:" + c.client.cfg.User + "@" + hostPort(c.client.addr)
 	if c.client.wire.reliable() {
-		uri += ";transport=tcp"
+		uri += ";transport=" + c.client.cfg.Transport
 	}
 	if c.spec.NoSRCTag {
 		return "<" + uri + ">"

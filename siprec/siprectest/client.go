@@ -2,6 +2,7 @@ package siprectest
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -17,7 +18,8 @@ import (
 // Config says where a Client sends from and to. Only Server is required.
 type Config struct {
 	Server    string         // host:port of the recording server
-	Transport string         // "udp" (default) or "tcp"
+	Transport string         // "udp" (default), "tcp" or "tls"
+	TLS       *tls.Config    // for "tls": RootCAs, Certificates (ours; the SRS reaches us only with one), ServerName (default: Server's host)
 	Local     netip.AddrPort // SIP address to bind; default: the address that routes to Server, and any free port
 	MediaAddr netip.Addr     // address of the RTP sockets, and of the SDP; default: Local's
 	User      string         // user part of our URI; default "src"
@@ -56,7 +58,7 @@ type txKey struct{ branch, method string }
 // maxFailedAcks bounds how many ACKs are remembered for refusals that come again.
 const maxFailedAcks = 1024
 
-// Dial opens a client's sockets; over TCP it also connects, so that a wrong address shows at once.
+// Dial opens a client's sockets; over TCP and TLS it also connects, so that a wrong address shows at once.
 func Dial(ctx context.Context, cfg Config) (*Client, error) {
 	if cfg.Transport == "" {
 		cfg.Transport = "udp"
@@ -100,8 +102,8 @@ func (c *Client) open(ctx context.Context, local netip.AddrPort) error {
 		}
 		c.wire, c.addr = w, w.local()
 		c.wg.Go(func() { w.read(c.receive, c.malformed) })
-	case "tcp":
-		w, err := listenTCP(local, c.receive, c.malformed)
+	case "tcp", "tls":
+		w, err := listenTCP(local, c.tlsConfig(), c.receive, c.malformed)
 		if err != nil {
 			return err
 		}
@@ -112,9 +114,24 @@ func (c *Client) open(ctx context.Context, local netip.AddrPort) error {
 			return err
 		}
 	default:
-		return fmt.Errorf("transport %q is not known: use udp or tcp", c.cfg.Transport)
+		return fmt.Errorf("transport %q is not known: use udp, tcp or tls", c.cfg.Transport)
 	}
 	return nil
+}
+
+// tlsConfig is Config.TLS with a server name; nil when the transport is another.
+func (c *Client) tlsConfig() *tls.Config {
+	if c.cfg.Transport != "tls" {
+		return nil
+	}
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
+	if c.cfg.TLS != nil {
+		cfg = c.cfg.TLS.Clone()
+	}
+	if cfg.ServerName == "" {
+		cfg.ServerName, _, _ = net.SplitHostPort(c.cfg.Server) // it was resolved: there is a port
+	}
+	return cfg
 }
 
 // Close ends the client: waiting requests fail, media stop, sockets close. It sends no BYE.

@@ -91,7 +91,7 @@ func responseError(method string, res *sip.Response) *ResponseError {
 	return e
 }
 
-// target is where a SIP URI's host is, when it is given by address; without a port it is 5060.
+// target is where a SIP URI's host is, when it is given by address; without a port it is 5060, or 5061 over TLS.
 func target(uri sip.Uri) (netip.AddrPort, bool) {
 	addr, err := netip.ParseAddr(strings.Trim(uri.Host, "[]"))
 	if err != nil || addr.IsUnspecified() {
@@ -100,6 +100,9 @@ func target(uri sip.Uri) (netip.AddrPort, bool) {
 	port := uri.Port
 	if port == 0 {
 		port = 5060
+		if t, _ := uri.UriParams.Get("transport"); strings.EqualFold(t, "tls") || strings.EqualFold(uri.Scheme, "sips") {
+			port = 5061
+		}
 	}
 	return netip.AddrPortFrom(addr.Unmap(), uint16(port)), true
 }

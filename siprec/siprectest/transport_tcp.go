@@ -2,6 +2,7 @@ package siprectest
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -13,10 +14,11 @@ import (
 	"github.com/emiago/sipgo/sip"
 )
 
-// A tcpWire listens for connections of the SRS and keeps one connection to each address that it sends to.
+// A tcpWire, for TCP or TLS, listens for connections of the SRS and keeps one connection to each address that it sends to.
 // A connection that broke is opened again by the next request.
 type tcpWire struct {
 	listener *net.TCPListener
+	secure   *tls.Config // nil: TCP
 	f        onMessage
 	bad      func(error)
 	wg       sync.WaitGroup
@@ -42,12 +44,12 @@ func (c *tcpConn) write(msg []byte) error {
 	return err
 }
 
-func listenTCP(local netip.AddrPort, f onMessage, bad func(error)) (*tcpWire, error) {
+func listenTCP(local netip.AddrPort, secure *tls.Config, f onMessage, bad func(error)) (*tcpWire, error) {
 	l, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(local))
 	if err != nil {
 		return nil, fmt.Errorf("open the SIP socket: %w", err)
 	}
-	w := &tcpWire{listener: l, f: f, bad: bad, conns: map[netip.AddrPort]*tcpConn{}, all: map[*tcpConn]struct{}{}}
+	w := &tcpWire{listener: l, secure: secure, f: f, bad: bad, conns: map[netip.AddrPort]*tcpConn{}, all: map[*tcpConn]struct{}{}}
 	w.wg.Go(w.accept)
 	return w, nil
 }
@@ -60,6 +62,13 @@ func (w *tcpWire) accept() {
 		c, err := w.listener.Accept()
 		if err != nil {
 			return // closed
+		}
+		if w.secure != nil {
+			if len(w.secure.Certificates) == 0 {
+				c.Close()
+				continue
+			}
+			c = tls.Server(c, w.secure)
 		}
 		if _, err := w.adopt(c, netip.AddrPort{}); err != nil {
 			return
@@ -131,6 +140,14 @@ func (w *tcpWire) send(ctx context.Context, to netip.AddrPort, msg []byte) error
 		nc, err := d.DialContext(ctx, "tcp", to.String())
 		if err != nil {
 			return fmt.Errorf("connect to %s: %w", to, err)
+		}
+		if w.secure != nil {
+			sc := tls.Client(nc, w.secure)
+			if err := sc.HandshakeContext(ctx); err != nil {
+				nc.Close()
+				return fmt.Errorf("connect to %s: %w", to, err)
+			}
+			nc = sc
 		}
 		if c, err = w.adopt(nc, to); err != nil {
 			return err

@@ -28,7 +28,8 @@ func capabilities() []sip.Header {
 
 // A place is where a request reached us.
 type place struct {
-	transport string         // "udp" or "tcp"
+	transport string         // "udp", "tcp" or "tls"
+	sips      bool           // the client asked for a SIPS URI
 	bound     netip.AddrPort // the listener's, or the connection's, own address
 	local     netip.AddrPort // the same with a concrete address
 	contact   netip.AddrPort // what Contact and Via say
@@ -37,6 +38,9 @@ type place struct {
 
 // contactHeader is our Contact (RFC 7866 section 6.2: the SRS marks it with +sip.srs).
 func (p place) contactHeader() sip.Header {
+	if p.sips { // RFC 5630 section 3.1.4: without transport=tls
+		return sip.NewHeader("Contact", fmt.Sprintf("<sips:greffier@%s>;+sip.srs", p.contact))
+	}
 	return sip.NewHeader("Contact", fmt.Sprintf("<sip:greffier@%s;transport=%s>;+sip.srs", p.contact, p.transport))
 }
 

@@ -70,10 +70,15 @@ func (m *doorman) enqueue(r Refused) {
 	select {
 	case m.queue <- r:
 	default:
-		m.mu.Lock()
-		m.dropped++
-		m.mu.Unlock()
+		m.drop()
 	}
+}
+
+// drop counts one that gets no word.
+func (m *doorman) drop() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.dropped++
 }
 
 // reportUntil reports what is in the queue until stopped.
@@ -102,20 +107,21 @@ func (m *doorman) summarise(now time.Time) {
 }
 
 // datagram answers what a stranger sent over UDP.
-func (m *doorman) datagram(data []byte, from netip.AddrPort, conn *net.UDPConn) {
+func (m *doorman) datagram(data []byte, from netip.AddrPort, conn *net.UDPConn, why string) {
 	if !m.admit() {
 		return
 	}
-	if answer, port := m.answer(data, from); answer != nil {
+	if answer, port := m.answer(data, from, why); answer != nil {
 		_, _ = conn.WriteToUDPAddrPort(answer, netip.AddrPortFrom(from.Addr(), port)) // a stranger's loss
 	}
 }
 
-// connection answers the first request on a stranger's TCP connection and closes it.
-func (m *doorman) connection(c net.Conn) {
+// connection answers the first request on a stranger's TCP or TLS connection and closes it.
+func (m *doorman) connection(c net.Conn, why string) {
 	select {
 	case m.slots <- struct{}{}:
 	default:
+		m.drop()
 		_ = c.Close()
 		return
 	}
@@ -138,12 +144,12 @@ func (m *doorman) connection(c net.Conn) {
 		if !m.admit() {
 			return
 		}
-		answer, _ := m.answer(buf, from)
+		answer, _ := m.answer(buf, from, why)
 		if _, err := c.Write(answer); err != nil {
 			return
 		}
 		// What is unread when a socket closes resets the connection, and the answer with it.
-		if t, ok := c.(*net.TCPConn); ok && t.CloseWrite() == nil {
+		if t, ok := c.(interface{ CloseWrite() error }); ok && t.CloseWrite() == nil {
 			for {
 				if _, err := c.Read(buf[:cap(buf)]); err != nil {
 					return
@@ -151,6 +157,10 @@ func (m *doorman) connection(c net.Conn) {
 			}
 		}
 	})
+}
+
+func refusedStranger(from netip.AddrPort, why string, at time.Time) Refused {
+	return Refused{Source: from, Status: 403, Kind: siprec.UnknownSource, Reason: why, At: at, Count: 1}
 }
 
 func endOfHeaders(b []byte) bool {
@@ -163,7 +173,7 @@ func endOfHeaders(b []byte) bool {
 }
 
 // answer builds the 403 and tells the port that it goes to (RFC 3261 section 18.2.2, RFC 3581); nil for what gets none.
-func (m *doorman) answer(data []byte, from netip.AddrPort) (out []byte, port uint16) {
+func (m *doorman) answer(data []byte, from netip.AddrPort, why string) (out []byte, port uint16) {
 	defer func() {
 		if recover() != nil { // the parser's, on what a stranger sent
 			out = nil
@@ -174,10 +184,8 @@ func (m *doorman) answer(data []byte, from netip.AddrPort) (out []byte, port uin
 	if err != nil || !ok {
 		return nil, 0
 	}
-	r := Refused{
-		Source: from, Method: string(req.Method), Status: 403, Kind: siprec.UnknownSource,
-		Reason: strangerReason, At: m.now(), Count: 1,
-	}
+	r := refusedStranger(from, why, m.now())
+	r.Method = string(req.Method)
 	if id := req.CallID(); id != nil {
 		r.CallID = id.Value()[:min(len(id.Value()), maxIdentifier)]
 	}

@@ -58,7 +58,7 @@ var (
 func Examine(data []byte) {
 	p := newParser()
 	m := newDoorman(p, time.Now, func(Refused) {})
-	m.answer(data, netip.MustParseAddrPort("192.0.2.1:5060"))
+	m.answer(data, netip.MustParseAddrPort("192.0.2.1:5060"), strangerReason)
 	msg, err := p.ParseSIP(data)
 	req, ok := msg.(*sip.Request)
 	if err != nil || !ok {

@@ -163,25 +163,25 @@ func (s *Server) request(d *dialog, method sip.RequestMethod, headers ...sip.Hea
 }
 
 // nextHop gives the address that a request of ours goes to: the URI's, when that is an address of a known source; else
-// where the client's last request came from, which a name or a private address behind a NAT never beats. Over TCP an open
+// where the client's last request came from, which a name or a private address behind a NAT never beats. Over TCP and TLS an open
 // connection is used first.
 func (s *Server) nextHop(d *dialog, uri sip.Uri) netip.AddrPort {
 	d.mu.Lock()
 	peer := d.peer
 	d.mu.Unlock()
-	if d.place.transport == "tcp" {
-		if c := s.ua.TransportLayer().Pool("tcp").Get(peer.String()); c != nil {
+	if t := d.place.transport; t != "udp" {
+		if c := s.ua.TransportLayer().Pool(t).Get(peer.String()); c != nil {
 			_, _ = c.TryClose() // gives the reference back
 			return peer
 		}
 	}
 	a, ok := uriHost(uri)
-	if !ok || s.sources.find(a) == nil || uri.Port > 65535 || uri.Port < 0 {
+	if !ok || !s.sources.lists(a) || uri.Port > 65535 || uri.Port < 0 {
 		return peer
 	}
 	port := uri.Port
 	if port == 0 {
-		port = sip.DefaultUdpPort
+		port = sip.DefaultPort(d.place.transport)
 	}
 	return netip.AddrPortFrom(a, uint16(port))
 }

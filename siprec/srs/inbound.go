@@ -69,27 +69,29 @@ func (s *Server) receive(req *sip.Request, tx *sip.ServerTx) (*inbound, bool) {
 	if err != nil {
 		return nil, false
 	}
-	src := s.sources.find(from.Addr())
+	from = unmapped(from)
+	src := s.sourceOf(req, tx, from)
 	if src == nil { // the listeners let nobody else through
 		return nil, false
 	}
 	in := &inbound{req: req, tx: tx, src: src, from: from, at: s.now(), tag: rand.Text()}
-	in.place, err = s.locate(tx, from)
+	in.place, err = s.locate(tx, from, sip.NetworkToLower(req.Transport()))
 	if err != nil {
 		s.log.Error("own address not found", zap.Stringer("peer", from), zap.Error(err))
 		return nil, false
 	}
+	in.place.sips = in.place.transport == "tls" && asksForSIPS(req)
 	return in, true
 }
 
 // locate finds the address of ours that the peer talks to.
-func (s *Server) locate(tx *sip.ServerTx, peer netip.AddrPort) (place, error) {
+func (s *Server) locate(tx *sip.ServerTx, peer netip.AddrPort, transport string) (place, error) {
 	p := place{}
 	switch a := tx.Connection().LocalAddr().(type) {
 	case *net.UDPAddr:
 		p.transport, p.bound = "udp", a.AddrPort()
 	case *net.TCPAddr:
-		p.transport, p.bound = "tcp", a.AddrPort()
+		p.transport, p.bound = transport, a.AddrPort()
 	default:
 		return p, fmt.Errorf("unknown kind of address %T", a)
 	}
@@ -105,7 +107,7 @@ func (s *Server) locate(tx *sip.ServerTx, peer netip.AddrPort) (place, error) {
 	p.contact, p.media = p.local, p.local.Addr()
 	if adv := s.cfg.Advertise; adv.IsValid() {
 		p.contact, p.media = adv, adv.Addr()
-		if adv.Port() == 0 {
+		if adv.Port() == 0 || p.transport == "tls" { // its port is that of UDP and TCP
 			p.contact = netip.AddrPortFrom(adv.Addr(), p.local.Port())
 		}
 	}

@@ -36,10 +36,16 @@ const (
 	// maxHalfOpen is how many INVITEs may be without a final answer at once; more are answered with 503.
 	maxHalfOpen = 512
 
-	// maxConns is how many TCP connections of known sources may be open at once; each costs a 64 KiB read buffer.
+	// maxConns is how many TCP or TLS connections of known sources may be open at once on one listener; each costs a 64 KiB read buffer.
 	maxConns = 1024
 
-	// maxStrangerConns is how many TCP connections of unknown sources may be waiting for their 403 at once.
+	// maxHandshakes is how many TLS handshakes with addresses of sources may be under way at once, on one listener; of other
+	// addresses, which a certificate may still identify, there are fewer, and few from each.
+	maxHandshakes            = 256
+	maxStrangerHandshakes    = 64
+	maxStrangerHandshakesPer = 8
+
+	// maxStrangerConns is how many TCP or TLS connections of unknown sources may be waiting for their 403 at once.
 	maxStrangerConns = 16
 
 	// udpReadBuffer is the kernel's buffer for a UDP listener, in bytes: a burst of large INVITEs must fit while we work.
@@ -97,6 +103,18 @@ const (
 	// connKeepAlive finds a dead TCP peer.
 	connKeepAlive = 30 * time.Second
 
+	// handshakeTime bounds a TLS handshake.
+	handshakeTime = 5 * time.Second
+
+	// closeNotifyTime bounds the goodbye of a TLS connection to a peer that does not read.
+	closeNotifyTime = 100 * time.Millisecond
+
+	// certInterval is how often the files of certificates are looked at.
+	certInterval = 10 * time.Second
+
+	// certExpirySoon is how long before its end a certificate that is read brings a warning.
+	certExpirySoon = 14 * 24 * time.Hour
+
 	// strangerConnTime is how long a stranger's TCP connection lives.
 	strangerConnTime = 2 * time.Second
 
@@ -108,6 +126,9 @@ const (
 const (
 	strangerRate  = 20 // per second
 	strangerBurst = 50
+
+	strangerHandshakeRate  = 50 // per second and listener
+	strangerHandshakeBurst = 100
 )
 
 // raiseOnce guards sipgo's process-wide limits. They are plain variables that every sipgo user in the process shares and

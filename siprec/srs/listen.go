@@ -18,10 +18,11 @@ import (
 // An endpoint is one listener. sipgo is given wrappers of its sockets, which let only known sources through: for each
 // address that sipgo hears from it keeps an entry that is never freed.
 type endpoint struct {
-	network string         // "udp" or "tcp"
+	network string         // "udp", "tcp" or "tls"
 	addr    netip.AddrPort // as configured; after bind, as bound
 	udp     *packetConn
-	tcp     *streamListener
+	tcp     *streamListener // TLS too
+	tls     *secureListener
 }
 
 func (e *endpoint) String() string { return e.network + "://" + e.addr.String() }
@@ -33,8 +34,8 @@ func parseListen(urls []string) ([]*endpoint, error) {
 	var out []*endpoint
 	for _, u := range urls {
 		network, hostport, ok := strings.Cut(u, "://")
-		if !ok || network != "udp" && network != "tcp" {
-			return nil, fmt.Errorf("listener %q is not udp://ADDRESS:PORT or tcp://ADDRESS:PORT", u)
+		if !ok || network != "udp" && network != "tcp" && network != "tls" {
+			return nil, fmt.Errorf("listener %q is not udp://ADDRESS:PORT, tcp://ADDRESS:PORT or tls://ADDRESS:PORT", u)
 		}
 		addr, err := netip.ParseAddrPort(hostport)
 		if err != nil {
@@ -48,6 +49,9 @@ func parseListen(urls []string) ([]*endpoint, error) {
 // bind opens the socket. An unspecified IPv6 address takes IPv4 too.
 func (e *endpoint) bind(ctx context.Context, s *Server) error {
 	network := e.network
+	if network == "tls" {
+		network = "tcp"
+	}
 	switch a := e.addr.Addr(); {
 	case a.Is4():
 		network += "4"
@@ -57,12 +61,15 @@ func (e *endpoint) bind(ctx context.Context, s *Server) error {
 	lc := net.ListenConfig{KeepAliveConfig: net.KeepAliveConfig{
 		Enable: true, Idle: connKeepAlive, Interval: connKeepAlive, Count: 3,
 	}}
-	if e.network == "tcp" {
+	if e.network != "udp" {
 		l, err := lc.Listen(ctx, network, e.addr.String())
 		if err != nil {
 			return err
 		}
 		e.tcp = &streamListener{Listener: l, server: s, open: map[*streamConn]struct{}{}}
+		if e.network == "tls" {
+			e.tls = newSecureListener(e.tcp)
+		}
 		e.addr = l.Addr().(*net.TCPAddr).AddrPort()
 		return nil
 	}
@@ -89,12 +96,15 @@ func (e *endpoint) close() {
 		_ = e.tcp.Close()
 		e.tcp.closeConns()
 	}
+	if e.tls != nil {
+		e.tls.cancel()
+	}
 }
 
 // serve runs sipgo's read loop. When a datagram makes sipgo panic, the loop begins anew.
 func (e *endpoint) serve(s *Server) error {
 	if e.tcp != nil {
-		err := s.sip.ServeTCP(e.tcp)
+		err := e.serveStream(s)
 		if e.tcp.closing.Load() {
 			return nil
 		}
@@ -121,6 +131,16 @@ func (e *endpoint) serve(s *Server) error {
 	}
 }
 
+func (e *endpoint) serveStream(s *Server) error {
+	if e.tls == nil {
+		return s.sip.ServeTCP(e.tcp)
+	}
+	var accepting sync.WaitGroup
+	accepting.Go(e.tls.run)
+	defer accepting.Wait()
+	return s.sip.ServeTLS(e.tls)
+}
+
 // A packetConn is a UDP socket that gives only what known sources sent.
 type packetConn struct {
 	*net.UDPConn
@@ -139,14 +159,15 @@ func (c *packetConn) ReadFrom(b []byte) (int, net.Addr, error) {
 			return n, nil, err
 		}
 		from = unmapped(from)
-		if c.server.sources.find(from.Addr()) != nil {
+		src, why := c.server.sources.find(from.Addr())
+		if src != nil {
 			return n, net.UDPAddrFromAddrPort(from), nil
 		}
-		c.server.strangers.datagram(b[:n], from, c.UDPConn)
+		c.server.strangers.datagram(b[:n], from, c.UDPConn, why)
 	}
 }
 
-// A streamListener accepts TCP connections of known sources and bounds them.
+// A streamListener accepts TCP connections of known sources and bounds them; under a secureListener, TLS connections.
 type streamListener struct {
 	net.Listener
 	server  *Server
@@ -158,6 +179,24 @@ type streamListener struct {
 
 func (l *streamListener) Accept() (net.Conn, error) {
 	for {
+		c, from, err := l.accept()
+		if err != nil {
+			return nil, err
+		}
+		if src, why := l.server.sources.find(from.Addr()); src == nil {
+			l.server.strangers.connection(c, why)
+			continue
+		}
+		if sc := l.admit(&streamConn{Conn: c, from: from}); sc != nil {
+			return sc, nil
+		}
+		_ = c.Close()
+	}
+}
+
+// accept waits for the next connection of anybody.
+func (l *streamListener) accept() (net.Conn, netip.AddrPort, error) {
+	for {
 		c, err := l.Listener.Accept()
 		if err != nil {
 			var ne net.Error
@@ -168,30 +207,30 @@ func (l *streamListener) Accept() (net.Conn, error) {
 				case <-l.server.stopping:
 				}
 			}
-			return nil, err
+			return nil, netip.AddrPort{}, err
 		}
-		from := unmapped(c.RemoteAddr().(*net.TCPAddr).AddrPort())
-		if l.server.sources.find(from.Addr()) == nil {
-			l.server.strangers.connection(c)
-			continue
-		}
-		if sc := l.admit(c); sc != nil {
-			return sc, nil
-		}
-		l.server.log.Warn("TCP connection refused: too many are open", zap.Stringer("source", from), zap.Int("max", maxConns))
-		_ = c.Close()
+		return c, unmapped(c.RemoteAddr().(*net.TCPAddr).AddrPort()), nil
 	}
 }
 
-func (l *streamListener) admit(c net.Conn) *streamConn {
+// admit takes a connection among those that are open, or gives nil.
+func (l *streamListener) admit(c *streamConn) *streamConn {
+	c.listener, c.idle = l, connFirstRead
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.open) >= maxConns || l.closing.Load() {
+	if l.closing.Load() {
 		return nil
 	}
-	sc := &streamConn{Conn: c, listener: l, idle: connFirstRead}
-	l.open[sc] = struct{}{}
-	return sc
+	if len(l.open) >= maxConns {
+		l.server.log.Warn("connection refused: too many are open", zap.Stringer("source", c.from), zap.Int("max", maxConns))
+		return nil
+	}
+	if c.src != nil && !l.server.secured.add(c) {
+		l.server.log.Warn("TLS connection refused: this address and port have another one", zap.Stringer("source", c.from))
+		return nil
+	}
+	l.open[c] = struct{}{}
+	return c
 }
 
 func (l *streamListener) closeConns() {
@@ -206,9 +245,12 @@ func (l *streamListener) closeConns() {
 	}
 }
 
-// A streamConn is a TCP connection with deadlines. Only its reader touches idle.
+// A streamConn is a TCP or TLS connection with deadlines. Only its reader touches idle.
 type streamConn struct {
 	net.Conn
+	from     netip.AddrPort
+	inner    *hastyConn // below TLS
+	src      *Source    // whose TLS connection it is
 	listener *streamListener
 	idle     time.Duration
 }
@@ -228,14 +270,50 @@ func (c *streamConn) Write(b []byte) (int, error) {
 	if err := c.SetWriteDeadline(time.Now().Add(connWrite)); err != nil {
 		return 0, err
 	}
-	return c.Conn.Write(b)
+	n, err := c.Conn.Write(b)
+	if err != nil && c.inner != nil {
+		_ = c.Close() // nothing can be written after half a record
+	}
+	return n, err
 }
 
 func (c *streamConn) Close() error {
 	c.listener.mu.Lock()
 	delete(c.listener.open, c)
 	c.listener.mu.Unlock()
+	if c.inner != nil {
+		c.inner.closing.Store(true)
+		c.listener.server.secured.remove(c)
+	}
 	return c.Conn.Close()
+}
+
+// A securedConns is every open TLS connection by its client's address and port, over all listeners: sipgo knows connections by
+// that alone, and a second one with the same, to another of our ports, would speak in the name of the first.
+type securedConns struct {
+	mu    sync.Mutex // protects conns
+	conns map[netip.AddrPort]*streamConn
+}
+
+func (s *securedConns) add(c *streamConn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conns[c.from] != nil {
+		return false
+	}
+	if s.conns == nil {
+		s.conns = map[netip.AddrPort]*streamConn{}
+	}
+	s.conns[c.from] = c
+	return true
+}
+
+func (s *securedConns) remove(c *streamConn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conns[c.from] == c {
+		delete(s.conns, c.from)
+	}
 }
 
 // unmapped writes an IPv4 address that came through an IPv6 socket as what it is.

@@ -13,10 +13,19 @@ import (
 	"github.com/greffier/greffier/siprec"
 )
 
+// dialogOf finds the request's dialog. One that a certificate opened is touched by its profile only.
+func (s *Server) dialogOf(in *inbound) *dialog {
+	d := s.dialogs.find(dialogID(in.req))
+	if d != nil && d.src != in.src && len(d.src.TLSNames) > 0 {
+		return nil
+	}
+	return d
+}
+
 // within finds the request's dialog and takes its turn. It answers the request itself when that fails. The caller must
 // release the dialog.
 func (s *Server) within(ctx context.Context, in *inbound) *dialog {
-	d := s.dialogs.find(dialogID(in.req))
+	d := s.dialogOf(in)
 	if d == nil {
 		s.refuse(in, noSuchDialog())
 		return nil
@@ -219,7 +228,7 @@ func (s *Server) onInfo(ctx context.Context, in *inbound) {
 
 // onBye ends a session, after the metadata that the BYE may bring.
 func (s *Server) onBye(ctx context.Context, in *inbound) {
-	d := s.dialogs.find(dialogID(in.req))
+	d := s.dialogOf(in)
 	if d == nil {
 		s.refuse(in, noSuchDialog())
 		return
@@ -256,7 +265,7 @@ func (s *Server) onBye(ctx context.Context, in *inbound) {
 
 // onAck ends the repetition of a 2xx. An ACK is never answered.
 func (s *Server) onAck(_ context.Context, in *inbound) {
-	if d := s.dialogs.find(dialogID(in.req)); d != nil {
+	if d := s.dialogOf(in); d != nil {
 		d.acked(in.req)
 	}
 }

@@ -66,6 +66,19 @@ func isInDialog(req *sip.Request) bool {
 	return to != nil && to.Params.Has("tag")
 }
 
+// asksForSIPS tells whether our Contact must be a SIPS URI (RFC 3261 section 12.1.1).
+func asksForSIPS(req *sip.Request) bool {
+	if strings.EqualFold(req.Recipient.Scheme, "sips") {
+		return true
+	}
+	if routes := req.GetHeaders("record-route"); len(routes) > 0 {
+		r, ok := routes[0].(*sip.RecordRouteHeader)
+		return ok && strings.EqualFold(r.Address.Scheme, "sips")
+	}
+	c := req.Contact()
+	return c != nil && strings.EqualFold(c.Address.Scheme, "sips")
+}
+
 // dialogID is the identifier of the dialog that a request from the client belongs to.
 func dialogID(req *sip.Request) siprec.DialogID {
 	var id siprec.DialogID

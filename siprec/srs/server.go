@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,8 +33,9 @@ type Recorder interface {
 
 // Config says how a Server listens and whom it serves.
 type Config struct {
-	Listen     []string       // "udp://127.0.0.1:5060", "tcp://[2001:db8::1]:5060"; port 0 picks a free one
-	Advertise  netip.AddrPort // what Contact says when a NAT is in front; port 0: the listener's
+	Listen     []string       // "udp://127.0.0.1:5060", "tcp://[2001:db8::1]:5060", "tls://127.0.0.1:5061"; port 0 picks a free one
+	TLS        TLSFiles       // for tls:// listeners
+	Advertise  netip.AddrPort // what Contact says when a NAT is in front; port 0, and over TLS: the listener's
 	MediaAddr  netip.Addr     // what Invitation.Local says; default: Advertise, else the address that the request came in on
 	Sources    []Source       // empty only when every listener is loopback
 	MaxDialogs int            // more are answered with 503; default 4000
@@ -58,6 +60,8 @@ type Server struct {
 	sip       *sipgo.Server
 	strangers *doorman
 	endpoints []*endpoint
+	certs     *certificates // nil: no TLS
+	secured   securedConns
 
 	halfOpen chan struct{} // a token for each INVITE without a final answer
 	draining atomic.Bool
@@ -82,6 +86,7 @@ type timing struct {
 	pending time.Duration
 	reorder time.Duration
 	sweep   time.Duration
+	certs   time.Duration
 }
 
 // New checks the configuration and makes a server that does not listen yet.
@@ -117,16 +122,41 @@ func New(cfg Config, r Recorder) (*Server, error) {
 	s := &Server{
 		cfg: cfg, log: cfg.Log, now: cfg.Clock, recorder: r, sources: sources, endpoints: endpoints,
 		dialogs:  newDialogTable(cfg.MaxDialogs),
-		timing:   timing{t1: timerT1, t2: timerT2, pending: pendingWait, reorder: reorderWait, sweep: sweepInterval},
+		timing:   timing{t1: timerT1, t2: timerT2, pending: pendingWait, reorder: reorderWait, sweep: sweepInterval, certs: certInterval},
 		halfOpen: make(chan struct{}, maxHalfOpen),
 		stopping: make(chan struct{}),
 		stopped:  make(chan struct{}),
+	}
+	if s.certs, err = tlsOf(cfg, endpoints); err != nil {
+		return nil, err
 	}
 	s.base, s.cancel = context.WithCancel(context.Background())
 	if err := s.buildStack(); err != nil {
 		return nil, fmt.Errorf("build SIP stack: %w", err)
 	}
 	return s, nil
+}
+
+// tlsOf reads the certificates, and checks what the sources ask of them; nil when there is no TLS.
+func tlsOf(cfg Config, endpoints []*endpoint) (*certificates, error) {
+	i := slices.IndexFunc(endpoints, func(e *endpoint) bool { return e.network == "tls" })
+	for _, src := range cfg.Sources {
+		switch {
+		case len(src.TLSNames) == 0:
+		case i < 0:
+			return nil, fmt.Errorf("source %q has TLS names and nothing listens on TLS: add a listener such as tls://192.0.2.1:5061", src.Name)
+		case cfg.TLS.ClientCA == "":
+			return nil, fmt.Errorf("source %q has TLS names and no authority is set for its certificate: set tls_client_ca to a PEM file", src.Name)
+		}
+	}
+	if i < 0 && cfg.TLS == (TLSFiles{}) {
+		return nil, nil
+	}
+	certs, err := newCertificates(cfg.TLS)
+	if err != nil && i >= 0 {
+		return nil, fmt.Errorf("listener %s: %w", endpoints[i], err)
+	}
+	return certs, err
 }
 
 // buildStack makes sipgo's transport and transaction layers and registers the handlers.
@@ -141,6 +171,7 @@ func (s *Server) buildStack() error {
 		sipgo.WithUserAgent(product),
 		sipgo.WithUserAgentParser(parser),
 		sipgo.WithUserAgentDNSResolver(noDNS()),
+		sipgo.WithUserAgenTLSConfig(s.dialConfig()),
 		sipgo.WithUserAgentTransportLayerOptions(sip.WithTransportLayerLogger(quiet)),
 		sipgo.WithUserAgentTransactionLayerOptions(
 			sip.WithTransactionLayerLogger(quiet),
@@ -213,6 +244,9 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	s.started = true
 	s.serving.Add(len(s.endpoints) + 2)
+	if s.certs != nil {
+		s.serving.Add(1)
+	}
 	s.mu.Unlock()
 
 	failed := make(chan error, len(s.endpoints))
@@ -225,6 +259,13 @@ func (s *Server) Serve(ctx context.Context) error {
 		}()
 	}
 	go s.sweepLoop()
+	if s.certs != nil {
+		s.logCertificates("TLS certificates loaded")
+		go func() {
+			defer s.serving.Done()
+			s.watchCertificates()
+		}()
+	}
 	go func() {
 		defer s.serving.Done()
 		s.strangers.reportUntil(s.stopping)

@@ -33,7 +33,7 @@ func TestConfigErrors(t *testing.T) {
 	}{
 		"nothing":             {srs.Config{}, "nothing to listen on"},
 		"no network":          {srs.Config{Listen: []string{"127.0.0.1:5060"}}, "udp://"},
-		"tls":                 {srs.Config{Listen: []string{"tls://127.0.0.1:5060"}}, "udp://"},
+		"tls":                 {srs.Config{Listen: []string{"tls://127.0.0.1:5060"}}, "set tls_cert and tls_key"},
 		"name":                {srs.Config{Listen: []string{"udp://sbc:5060"}}, "write an IP address"},
 		"loopback":            {srs.Config{Listen: []string{"udp://127.0.0.1:0", "tcp://[::1]:0"}}, ""},
 		"everywhere":          {srs.Config{Listen: []string{"udp://0.0.0.0:0"}}, "list the SRCs"},
