@@ -27,11 +27,23 @@ type Config struct {
 
 // A SIPConfig is the side that faces the SBC.
 type SIPConfig struct {
-	// Listeners, as transport://address:port with transport udp or tcp; port 0 takes a free one.
-	// An address that is not loopback needs sources.
+	// Listeners, as transport://address:port with transport udp, tcp or tls; port 0 takes a free one.
+	// An address that is not loopback needs sources; tls needs tls_cert and tls_key.
 	Listen []string `yaml:"listen" default:"udp://127.0.0.1:5060,tcp://127.0.0.1:5060" placeholder:"URL"`
 
+	// PEM file with the certificate chain of the tls listeners, ours first. A new file is taken up within ten seconds, or at once
+	// at SIGHUP, and costs no connection; one that is not good leaves the old one in use, and is logged. TLS 1.2 is the least.
+	TLSCert string `yaml:"tls_cert" placeholder:"FILE"`
+
+	// PEM file with its private key.
+	TLSKey string `yaml:"tls_key" placeholder:"FILE"`
+
+	// PEM file with the authorities of the SRCs' certificates. Set, every client of a tls listener needs a certificate that leads
+	// to one of them; absent, no client is asked for any. Revocation lists are not read: take the authority out, or the name.
+	TLSClientCA string `yaml:"tls_client_ca" name:"tls-client-ca" placeholder:"FILE"`
+
 	// Address and port that SRCs should use instead of the listener's own, when a NAT stands between, as address:port.
+	// Over TLS the listener's port stays.
 	Advertise string `yaml:"advertise" placeholder:"ADDR:PORT"`
 
 	// Most recording sessions at once; a further one is answered 503.
@@ -41,7 +53,7 @@ type SIPConfig struct {
 	// more: give a service manager this long before it kills.
 	Drain time.Duration `yaml:"drain" default:"10s"`
 
-	// The SBCs and PBXs that may fork calls to us. Requests from any other address are answered 403.
+	// The SBCs and PBXs that may fork calls to us. Requests from anybody else are answered 403.
 	// Without any, only loopback addresses may.
 	Sources []SourceConfig `yaml:"sources" kong:"-"`
 }
@@ -53,6 +65,12 @@ type SourceConfig struct {
 
 	// Addresses and networks the SRC signals from, as 192.0.2.10 or 192.0.2.0/28. The most exact one wins.
 	Addresses []string `yaml:"addresses"`
+
+	// Names of the SRC's certificate, as sbc1.example.com. The SRC is then met over TLS only, by its certificate: its address
+	// does not matter, unless addresses are given too; then both must match. Give them where they are fixed: strangers cannot
+	// crowd their handshakes out then. Compared with the certificate's alternative names (SIP URIs and DNS names; the common name
+	// when there are none), whole, without wildcards (RFC 5922). Needs tls_client_ca.
+	TLSNames []string `yaml:"tls_names"`
 
 	// Accept media from addresses that the offer does not name, as some media relays need. Anybody who can reach the ports can
 	// then speak into a recording: leave it off unless the network is closed.

@@ -41,7 +41,7 @@ func (c configCheckCmd) Run(_ context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
-	if _, err := srs.New(srs.Config{Listen: cfg.SIP.Listen, Sources: sources}, nil); err != nil {
+	if _, err := srs.New(srs.Config{Listen: cfg.SIP.Listen, TLS: cfg.SIP.tls(), Sources: sources}, nil); err != nil {
 		return err
 	}
 	for _, kv := range settings(cfg) {

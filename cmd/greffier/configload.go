@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -188,10 +189,24 @@ func (c Config) check() error {
 	if (c.HTTP.TLSCert == "") != (c.HTTP.TLSKey == "") {
 		problems = append(problems, errors.New("http.tls_cert and http.tls_key: one needs the other"))
 	}
+	if (c.SIP.TLSCert == "") != (c.SIP.TLSKey == "") {
+		problems = append(problems, errors.New("sip.tls_cert and sip.tls_key: one needs the other"))
+	} else if c.SIP.TLSCert == "" && (c.SIP.TLSClientCA != "" || c.SIP.listensOnTLS()) {
+		problems = append(problems, errors.New("sip.listen and sip.tls_client_ca: TLS needs a certificate; set sip.tls_cert and sip.tls_key"))
+	}
 	if c.Spool.Workers < 1 {
 		problems = append(problems, errors.New("spool.workers: must be at least 1"))
 	}
 	return errors.Join(problems...)
+}
+
+func (s SIPConfig) listensOnTLS() bool {
+	return slices.ContainsFunc(s.Listen, func(l string) bool { return strings.HasPrefix(l, "tls://") })
+}
+
+// tls names the files of the tls listeners.
+func (s SIPConfig) tls() srs.TLSFiles {
+	return srs.TLSFiles{Cert: s.TLSCert, Key: s.TLSKey, ClientCA: s.TLSClientCA}
 }
 
 // ports reads the RTP port range.
@@ -214,9 +229,9 @@ func (c Config) sources() ([]srs.Source, error) {
 			return nil, fmt.Errorf("sip.sources[%d]: every source needs a name of its own", i)
 		}
 		seen[s.Name] = true
-		src := srs.Source{Name: s.Name, AnySource: s.AnyMediaSource, Headers: s.Headers, RequireMetadata: s.RequireMetadata}
-		if len(s.Addresses) == 0 {
-			return nil, fmt.Errorf("sip.sources[%d] %s: addresses are needed, as 192.0.2.10 or 192.0.2.0/28", i, s.Name)
+		src := srs.Source{Name: s.Name, TLSNames: s.TLSNames, AnySource: s.AnyMediaSource, Headers: s.Headers, RequireMetadata: s.RequireMetadata}
+		if len(s.Addresses)+len(s.TLSNames) == 0 {
+			return nil, fmt.Errorf("sip.sources[%d] %s: addresses are needed, as 192.0.2.10 or 192.0.2.0/28, or tls_names", i, s.Name)
 		}
 		for _, a := range s.Addresses {
 			p, err := parsePrefix(a)

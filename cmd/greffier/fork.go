@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/greffier/greffier/media/wav"
@@ -14,14 +17,18 @@ import (
 
 // forkCmd is an SRC on the command line.
 type forkCmd struct {
-	To        string        `required:"" placeholder:"HOST:PORT" help:"The recording server."`
+	To        string        `required:"" placeholder:"HOST:PORT" help:"The recording server; tls://HOST:PORT and so on name the transport too."`
 	Left      string        `required:"" placeholder:"FILE" help:"WAVE file that the first party says, at 8000 Hz."`
 	Right     string        `required:"" placeholder:"FILE" help:"WAVE file that the second party says, at 8000 Hz."`
 	Metadata  string        `placeholder:"FILE" help:"rs-metadata document to send; absent: two made-up parties."`
 	Calls     int           `default:"1" help:"How many calls."`
 	Rate      float64       `default:"0" help:"Calls opened per second; 0: all at once."`
 	Duration  time.Duration `default:"0" help:"How long each call lasts; 0: as long as the longer file."`
-	Transport string        `enum:"udp,tcp" default:"udp" help:"udp or tcp."`
+	Transport string        `enum:"udp,tcp,tls" default:"udp" help:"udp, tcp or tls."`
+	TLSCA     string        `name:"tls-ca" placeholder:"FILE" help:"PEM file with the authority of the server's certificate; absent: the system's."`
+	TLSCert   string        `name:"tls-cert" placeholder:"FILE" help:"PEM file with our certificate chain, for a server that asks for one."`
+	TLSKey    string        `name:"tls-key" placeholder:"FILE" help:"PEM file with its private key."`
+	TLSName   string        `name:"tls-name" placeholder:"HOST" help:"Name that the server's certificate must have; absent: the host of --to."`
 	SRTP      string        `name:"srtp" enum:"none,dtls,AES_CM_128_HMAC_SHA1_80,AES_CM_128_HMAC_SHA1_32,AES_256_CM_HMAC_SHA1_80,AES_256_CM_HMAC_SHA1_32,AEAD_AES_128_GCM,AEAD_AES_256_GCM" default:"none" help:"How the media are protected: none, dtls, or the SRTP suite of a key in the offer."`
 	JSON      bool          `name:"json" help:"Print JSON."`
 }
@@ -30,8 +37,12 @@ type forkCmd struct {
 const forkRate = 8000
 
 func (f forkCmd) Run(ctx context.Context, s streams) error {
-	if _, _, err := net.SplitHostPort(f.To); err != nil {
-		return fmt.Errorf("--to: %w; write HOST:PORT", err)
+	if err := f.readTo(); err != nil {
+		return err
+	}
+	secure, err := f.tls()
+	if err != nil {
+		return err
 	}
 	left, err := readSound(f.Left)
 	if err != nil {
@@ -51,7 +62,7 @@ func (f forkCmd) Run(ctx context.Context, s streams) error {
 	if duration == 0 {
 		duration = time.Duration(max(len(left), len(right))) * time.Second / forkRate
 	}
-	src, err := siprectest.Dial(ctx, siprectest.Config{Server: f.To, Transport: f.Transport, User: "greffier-fork"})
+	src, err := siprectest.Dial(ctx, siprectest.Config{Server: f.To, Transport: f.Transport, TLS: secure, User: "greffier-fork"})
 	if err != nil {
 		return err
 	}
@@ -74,6 +85,48 @@ func (f forkCmd) Run(ctx context.Context, s streams) error {
 		return errQuiet
 	}
 	return nil
+}
+
+// readTo takes a transport out of --to.
+func (f *forkCmd) readTo() error {
+	if transport, rest, ok := strings.Cut(f.To, "://"); ok {
+		if transport != "udp" && transport != "tcp" && transport != "tls" {
+			return fmt.Errorf("--to: %s:// is not known; write udp://, tcp:// or tls://", transport)
+		}
+		f.Transport, f.To = transport, rest
+	}
+	if _, _, err := net.SplitHostPort(f.To); err != nil {
+		return fmt.Errorf("--to: %w; write HOST:PORT", err)
+	}
+	return nil
+}
+
+// tls reads the files that TLS needs; nil for another transport.
+func (f forkCmd) tls() (*tls.Config, error) {
+	if f.Transport != "tls" {
+		if f.TLSCA+f.TLSCert+f.TLSKey+f.TLSName != "" {
+			return nil, errors.New("--tls-ca, --tls-cert, --tls-key and --tls-name need --transport tls, or --to tls://HOST:PORT")
+		}
+		return nil, nil
+	}
+	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: f.TLSName}
+	if f.TLSCA != "" {
+		text, err := os.ReadFile(f.TLSCA)
+		if err != nil {
+			return nil, fmt.Errorf("--tls-ca: %w", err)
+		}
+		if c.RootCAs = x509.NewCertPool(); !c.RootCAs.AppendCertsFromPEM(text) {
+			return nil, fmt.Errorf("--tls-ca: %s holds no certificate in PEM form", f.TLSCA)
+		}
+	}
+	if f.TLSCert+f.TLSKey != "" {
+		cert, err := tls.LoadX509KeyPair(f.TLSCert, f.TLSKey)
+		if err != nil {
+			return nil, fmt.Errorf("--tls-cert and --tls-key: %w", err)
+		}
+		c.Certificates = []tls.Certificate{cert}
+	}
+	return c, nil
 }
 
 func (f forkCmd) call(left, right siprectest.PCM, metadata []byte) siprectest.CallSpec {

@@ -10,9 +10,12 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"go.uber.org/zap"
@@ -157,7 +160,7 @@ func (m *Main) open(ctx context.Context) (err error) {
 		return err
 	}
 	sip := srs.Config{
-		Listen: c.SIP.Listen, MediaAddr: mediaAddr, Sources: sources, MaxDialogs: c.SIP.MaxSessions,
+		Listen: c.SIP.Listen, TLS: c.SIP.tls(), MediaAddr: mediaAddr, Sources: sources, MaxDialogs: c.SIP.MaxSessions,
 		Log: m.log.Named("sip"), Ready: m.recorder.Ready, Refused: m.refused,
 	}
 	if c.SIP.Advertise != "" {
@@ -291,6 +294,9 @@ func (m *Main) serve(ctx context.Context, listener net.Listener) error {
 	start("watch", m.recorder.Watch)
 	start("sip", m.sip.Serve)
 	start("silence", m.endSilent)
+	if m.Config.SIP.TLSCert != "" {
+		start("hangup", m.reloadAtHangup())
+	}
 	start("http", func(context.Context) error { return m.serveHTTP(listener) })
 
 	fmt.Fprintf(m.Stderr, "ready sip=%s http=%s data=%s\n", strings.Join(m.SIPAddrs, ","), m.url(), m.dataDir())
@@ -322,6 +328,23 @@ func (m *Main) serve(ctx context.Context, listener net.Listener) error {
 	stop(nil)
 	wg.Wait()
 	return errors.Join(cause, err)
+}
+
+// reloadAtHangup catches SIGHUP from now on, and gives what reads the certificates again at each.
+func (m *Main) reloadAtHangup() func(context.Context) error {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	return func(ctx context.Context) error {
+		defer signal.Stop(hangup)
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-hangup:
+				_ = m.sip.ReloadCertificates() // it has logged the error
+			}
+		}
+	}
 }
 
 // silenceScan is how often sessions without media are looked for.

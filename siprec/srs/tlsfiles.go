@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,8 +29,8 @@ type certificates struct {
 	files   TLSFiles
 	current atomic.Pointer[loaded]
 
-	mu    sync.Mutex // protects what follows
-	tried [3][]byte  // the files as they were read last, good or not
+	mu   sync.Mutex // protects good
+	good [3][]byte  // the files as they were when last good
 }
 
 // A loaded is one reading of the files.
@@ -48,8 +49,7 @@ func newCertificates(files TLSFiles) (*certificates, error) {
 	return c, err
 }
 
-// reload reads the files. It reports whether they differ from what was read last; those that are not good change nothing, and
-// are an error once.
+// reload reads the files. It reports whether they changed; when they are not good, nothing else changes.
 func (c *certificates) reload() (changed bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -59,14 +59,12 @@ func (c *certificates) reload() (changed bool, err error) {
 			continue
 		}
 		if read[i], err = os.ReadFile(path); err != nil {
-			c.tried = [3][]byte{} // said each time: the key may only be unreadable for us
 			return false, fmt.Errorf("read TLS files: %w", err)
 		}
 	}
-	if c.tried[0] != nil && bytes.Equal(read[0], c.tried[0]) && bytes.Equal(read[1], c.tried[1]) && bytes.Equal(read[2], c.tried[2]) {
+	if c.current.Load() != nil && slices.EqualFunc(read[:], c.good[:], bytes.Equal) {
 		return false, nil
 	}
-	c.tried = read
 	l := &loaded{}
 	if l.cert, err = tls.X509KeyPair(read[0], read[1]); err != nil {
 		return false, fmt.Errorf("read certificate %s with key %s: %w", c.files.Cert, c.files.Key, err)
@@ -78,6 +76,7 @@ func (c *certificates) reload() (changed bool, err error) {
 	}
 	l.config = l.serverConfig()
 	c.current.Store(l)
+	c.good = read
 	return true, nil
 }
 
@@ -131,14 +130,17 @@ func (s *Server) ReloadCertificates() error {
 		return nil
 	}
 	changed, err := s.certs.reload()
+	s.logReload(changed, err)
+	return err
+}
+
+func (s *Server) logReload(changed bool, err error) {
 	if err != nil {
 		s.log.Error("TLS certificates not reloaded: the old ones stay in use", zap.Error(err))
-		return err
 	}
 	if changed {
 		s.logCertificates("TLS certificates reloaded")
 	}
-	return nil
 }
 
 func (s *Server) logCertificates(event string) {
@@ -154,12 +156,21 @@ func (s *Server) logCertificates(event string) {
 func (s *Server) watchCertificates() {
 	tick := time.NewTicker(s.timing.certs)
 	defer tick.Stop()
+	said := "" // each trouble is logged once
 	for {
 		select {
 		case <-s.stopping:
 			return
 		case <-tick.C:
-			_ = s.ReloadCertificates() // it has logged the error
+			changed, err := s.certs.reload()
+			if err != nil && err.Error() == said {
+				continue
+			}
+			said = ""
+			if err != nil {
+				said = err.Error()
+			}
+			s.logReload(changed, err)
 		}
 	}
 }
