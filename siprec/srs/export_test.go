@@ -2,6 +2,7 @@ package srs
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
@@ -14,6 +15,9 @@ func (s *Server) Shorten(t1, t2, pending time.Duration) {
 
 // Await replaces how long a request waits for the one before it, before Serve.
 func (s *Server) Await(reorder time.Duration) { s.timing.reorder, s.timing.pending = reorder, reorder }
+
+// LookOften makes the server look at its certificates often, before Serve.
+func (s *Server) LookOften() { s.timing.certs = 5 * time.Millisecond }
 
 // Sweep looks at the session timers now.
 func (s *Server) Sweep() { s.sweep() }
@@ -120,3 +124,24 @@ func TakeTokens(at ...time.Duration) (out []bool) {
 
 // Next is next.
 func (s *schedule) Next() (time.Duration, bool) { return s.next() }
+
+// Turn sends addresses through a turnstile and tells who comes in; "-" and an address: one leaves.
+func Turn(most, mostPer int, addrs ...string) (out []string) {
+	t := turnstile{most: most, mostPer: mostPer}
+	inside := map[string][]func(){}
+	for _, a := range addrs {
+		if who, leaves := strings.CutPrefix(a, "-"); leaves {
+			inside[who][0]()
+			inside[who] = inside[who][1:]
+			continue
+		}
+		leave, ok := t.enter(netip.MustParseAddr(a), time.Time{})
+		if !ok {
+			out = append(out, "out")
+			continue
+		}
+		inside[a] = append(inside[a], leave)
+		out = append(out, "in")
+	}
+	return out
+}

@@ -29,6 +29,7 @@ type fakeRecorder struct {
 	busy  map[siprec.DialogID]bool
 
 	reorder time.Duration // 0: the server's own
+	eager   bool          // the server looks at its certificates often
 
 	begins  chan siprec.Invitation
 	updates chan siprec.Change
@@ -166,6 +167,13 @@ func start(t *testing.T, rec *fakeRecorder, setup ...func(*srs.Config)) *rig {
 	return startShort(t, rec, 0, setup...)
 }
 
+// startEager is start of a server that looks at its certificates often.
+func startEager(t *testing.T, rec *fakeRecorder, setup ...func(*srs.Config)) *rig {
+	t.Helper()
+	rec.eager = true
+	return startShort(t, rec, 0, setup...)
+}
+
 // startShort is start with a short T1.
 func startShort(t *testing.T, rec *fakeRecorder, t1 time.Duration, setup ...func(*srs.Config)) *rig {
 	t.Helper()
@@ -185,6 +193,9 @@ func startShort(t *testing.T, rec *fakeRecorder, t1 time.Duration, setup ...func
 	}
 	if t1 > 0 {
 		r.server.Shorten(t1, 8*t1, 200*time.Millisecond)
+	}
+	if rec.eager {
+		r.server.LookOften()
 	}
 	if rec.reorder > 0 {
 		r.server.Await(rec.reorder)
