@@ -6,7 +6,7 @@ set -euo pipefail
 MINIO_VERSION=v0.0.0-20260212201848-7aac2a2c5b7c
 
 # Debian packages, by the program that shows they are there.
-declare -A PACKAGE=([sipp]=sip-tester [sox]=sox [ffmpeg]=ffmpeg [ffprobe]=ffmpeg [age]=age [tshark]=tshark)
+declare -A PACKAGE=([sipp]=sip-tester [sox]=sox [ffmpeg]=ffmpeg [ffprobe]=ffmpeg [age]=age [tshark]=tshark [openssl]=openssl)
 
 # Debian packages of C libraries, by the header that shows they are there: the tests of the build tag amr decode with opencore
 # what vo-amrwbenc encodes; contrib/g729 is built on bcg729.

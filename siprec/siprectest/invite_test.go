@@ -18,7 +18,7 @@ import (
 
 // transports runs a test over each transport.
 func transports(t *testing.T, f func(t *testing.T, u *uas)) {
-	for _, tr := range []string{"udp", "tcp"} {
+	for _, tr := range []string{"udp", "tcp", "tls"} {
 		t.Run(tr, func(t *testing.T) { f(t, newUAS(t, tr)) })
 	}
 }

@@ -4,8 +4,14 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
+	"math/big"
 	"net"
 	"net/textproto"
 	"strconv"
@@ -33,7 +39,8 @@ type request struct {
 type uas struct {
 	t    *testing.T
 	udp  *net.UDPConn
-	tcp  net.Listener
+	tcp  net.Listener // TLS too
+	tls  *tls.Config  // of a client; nil: no TLS
 	addr string
 	seen chan request
 	wg   sync.WaitGroup
@@ -52,7 +59,7 @@ func newUAS(t *testing.T, transport string) *uas {
 	t.Helper()
 	u := &uas{t: t, seen: make(chan request, 8192), direction: "recvonly"}
 	var err error
-	if transport == "tcp" {
+	if transport != "udp" {
 		if u.tcp, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 			t.Fatal(err)
 		}
@@ -65,8 +72,12 @@ func newUAS(t *testing.T, transport string) *uas {
 		u.addr = u.udp.LocalAddr().String()
 	}
 	u.contact = "<sip:srs@" + u.addr + ">;+sip.srs"
-	if transport == "tcp" {
-		u.contact = "<sip:srs@" + u.addr + ";transport=tcp>;+sip.srs"
+	if transport != "udp" {
+		u.contact = "<sip:srs@" + u.addr + ";transport=" + transport + ">;+sip.srs"
+	}
+	if transport == "tls" {
+		server, client := selfSigned(t)
+		u.tcp, u.tls = tls.NewListener(u.tcp, server), client
 	}
 	if u.udp != nil {
 		u.wg.Go(u.readUDP)
@@ -75,6 +86,31 @@ func newUAS(t *testing.T, transport string) *uas {
 	}
 	t.Cleanup(u.close)
 	return u
+}
+
+// selfSigned gives the two ends of TLS with one certificate for 127.0.0.1; the server asks the client for it.
+func selfSigned(t *testing.T) (server, client *tls.Config) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(cert)
+	own := []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}
+	return &tls.Config{Certificates: own, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool}, &tls.Config{Certificates: own, RootCAs: pool}
 }
 
 func (u *uas) close() {
@@ -302,6 +338,9 @@ func (u *uas) send(invite request, method string, cseq int, branch, body string,
 	transport := "UDP"
 	if u.tcp != nil {
 		transport = "TCP"
+		if u.tls != nil {
+			transport = "TLS"
+		}
 	}
 	head := fmt.Sprintf("%s %s SIP/2.0\r\nVia: SIP/2.0/%s %s;branch=%s\r\nMax-Forwards: 70\r\nFrom: %s\r\nTo: %s\r\nCall-ID: %s\r\nCSeq: %d %s\r\nContact: %s\r\n",
 		method, contact, transport, u.addr, branch, from, to, invite.h.Get("Call-Id"), cseq, method, u.contact)
@@ -389,6 +428,9 @@ func dial(t *testing.T, u *uas, cfg siprectest.Config) *siprectest.Client {
 	cfg.Server = u.addr
 	if u.tcp != nil {
 		cfg.Transport = "tcp"
+	}
+	if u.tls != nil {
+		cfg.Transport, cfg.TLS = "tls", u.tls
 	}
 	c, err := siprectest.Dial(context.Background(), cfg)
 	if err != nil {
