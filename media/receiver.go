@@ -26,8 +26,16 @@ const (
 
 	// fill is the number of recordings that a worker has before the next one
 	// gets any: the more are drained at a time, the less each costs. They
-	// take some 50 ms of each turn.
+	// take some 35 ms of each turn.
 	fill = 1000
+
+	// turnFill is the number of recordings that a turn has before the next one
+	// gets any, for the same reason. They take some 35 ms.
+	turnFill = 400
+
+	// yieldAfter is the number of recordings after which a turn lets others
+	// have the processor, if any wait: some 2 ms.
+	yieldAfter = 25
 
 	// minDrainInterval keeps a worker from spinning.
 	minDrainInterval = time.Millisecond

@@ -2,6 +2,7 @@ package media
 
 import (
 	"context"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -29,7 +30,7 @@ func newWorker(r *Receiver) *worker {
 	return &worker{interval: r.interval, wake: make(chan struct{}, 1), batch: newBatch()}
 }
 
-// add gives the recording the phase with the least to do.
+// add gives the recording the first phase that is not full, or the one with the least to do.
 func (w *worker) add(rec *Recording) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -38,6 +39,10 @@ func (w *worker) add(rec *Recording) error {
 	}
 	best := 0
 	for i := range w.phases {
+		if len(w.phases[i]) < turnFill {
+			best = i
+			break
+		}
 		if len(w.phases[i]) < len(w.phases[best]) {
 			best = i
 		}
@@ -145,7 +150,10 @@ func (w *worker) drain(phase int) int {
 		}
 	}
 	w.mu.Unlock()
-	for _, rec := range w.turn {
+	for i, rec := range w.turn {
+		if i%yieldAfter == yieldAfter-1 {
+			runtime.Gosched() // an INVITE should not wait for the whole turn
+		}
 		rec.drain(w.batch)
 	}
 	n := len(w.turn)
