@@ -19,7 +19,7 @@ import (
 
 // An inbound is one request of a known source, in the hands of one goroutine.
 type inbound struct {
-	req      *sip.Request // read only: the transaction layer reads it too
+	req      *sip.Request // read only: the transaction layer reads it too; its body goes when an INVITE is answered
 	tx       *sip.ServerTx
 	src      *Source
 	from     netip.AddrPort
