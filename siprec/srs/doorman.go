@@ -1,6 +1,7 @@
 package srs
 
 import (
+	"bytes"
 	"net"
 	"net/netip"
 	"strconv"
@@ -137,14 +138,14 @@ func (m *doorman) connection(c net.Conn, why string) {
 				return
 			}
 			buf = buf[:len(buf)+n]
-			if endOfHeaders(buf) {
+			if endOfHeaders(request(buf)) {
 				break
 			}
 		}
 		if !m.admit() {
 			return
 		}
-		answer, _ := m.answer(buf, from, why)
+		answer, _ := m.answer(request(buf), from, why)
 		if _, err := c.Write(answer); err != nil {
 			return
 		}
@@ -162,6 +163,9 @@ func (m *doorman) connection(c net.Conn, why string) {
 func refusedStranger(from netip.AddrPort, why string, at time.Time) Refused {
 	return Refused{Source: from, Status: 403, Kind: siprec.UnknownSource, Reason: why, At: at, Count: 1}
 }
+
+// request leaves out the keep-alives before a request (RFC 3261 section 7.5).
+func request(b []byte) []byte { return bytes.TrimLeft(b, "\r\n") }
 
 func endOfHeaders(b []byte) bool {
 	for i := 0; i+3 < len(b); i++ {

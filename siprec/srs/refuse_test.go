@@ -236,6 +236,9 @@ func TestStranger(t *testing.T) {
 		c := dial(t, r.listener(network), "127.0.0.2").caller()
 		c.seq = 1
 		invite := c.compose("INVITE", multipartType, both("sendonly"))
+		if network == "tcp" {
+			c.send("\r\n\r\n") // a keep-alive
+		}
 		c.send(invite)
 		c.expect("1 INVITE", 403)
 		ref := r.refusal(403)

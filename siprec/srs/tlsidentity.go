@@ -107,6 +107,7 @@ const (
 	noCertificateReason    = "a client certificate is needed on this port"
 	certificateReason      = "the client's certificate was not accepted"
 	otherCertificateReason = "this address's profile asks for TLS and a certificate with one of its names"
+	unknownNameReason      = "the certificate names no configured source, and this address is not among theirs"
 	misplacedReason        = "the certificate's profile does not have this address"
 )
 
@@ -118,7 +119,11 @@ func (s *Server) identify(cs tls.ConnectionState, from netip.Addr) (*Source, str
 	if len(cs.PeerCertificates) == 0 {
 		return nil, noCertificateReason
 	}
-	return s.sources.find(from, sipIdentities(cs.PeerCertificates[0])...)
+	src, why := s.sources.find(from, sipIdentities(cs.PeerCertificates[0])...)
+	if why == strangerReason {
+		why = unknownNameReason
+	}
+	return src, why
 }
 
 // sourceOf tells whose request it is. Over TLS the connection says so, if it is still the one that the request came on: sipgo
