@@ -306,7 +306,11 @@ func TestReadme(t *testing.T) {
 	}
 	dir := t.TempDir()
 	config, policy := filepath.Join(dir, "greffier.yaml"), filepath.Join(dir, "policy.yaml")
-	for path, text := range map[string]string{config: strings.Replace(blocks[0], "/etc/greffier/policy.yaml", policy, 1), policy: blocks[1]} {
+	p := newPKI(t)
+	p.issue("sip", "DNS:greffier.example.com")
+	for path, text := range map[string]string{config: strings.NewReplacer(
+		"/etc/greffier/policy.yaml", policy, "/etc/greffier/sip.", p.path("sip."), "/etc/greffier/sbc-ca.pem", p.path("ca.pem"),
+	).Replace(blocks[0]), policy: blocks[1]} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -9,9 +9,10 @@
 // m-line; a 2xx is repeated until its ACK arrives (RFC 3261 section 13.3.1.4); a dialog whose re-INVITE is never
 // acknowledged lives on.
 //
-// Who may talk to the server is decided by address, before anything of a message is read (see Source).
+// Who may talk to the server is decided before anything of a message is read, by address or, over mutual TLS, by the names of
+// the certificate (see Source).
 //
 // The transport and transaction layers are sipgo's. What sipgo leaves open is closed here: who may open a connection and
-// for how long it may be silent (listen.go), header fields that it cannot read (parser.go), process-wide limits
+// for how long it may be silent (listen.go), TLS handshakes and whose a connection is (tlslisten.go, tlsidentity.go), header fields that it cannot read (parser.go), process-wide limits
 // (limits.go), the order of a dialog's requests (dialog.go), and panics.
 package srs

@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -430,6 +431,44 @@ func TestTLSGarbage(t *testing.T) {
 	if n := r.logs.FilterLevelExact(1).Len(); n > 5 { // warnings
 		t.Errorf("%d warnings", n)
 	}
+}
+
+// TestTLSClose ends calls with a BYE, handshakes that are under way at once, and leaves no goroutine behind.
+func TestTLSClose(t *testing.T) {
+	ca := newAuthority(t)
+	before := runtime.NumGoroutine()
+	rec := newFake(t)
+	cfg := srs.Config{}
+	secured(t, ca, true, named("sbc", []string{"sbc.example.com"}))(&cfg)
+	s, err := srs.New(cfg, rec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Listen(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(context.Background()) }()
+	_, addr, _ := strings.Cut(s.Addrs()[0], "://")
+	silent := dial(t, "tcp://"+addr, "")
+	c := dialTLS(t, s.Addrs()[0], ca.client(ca.issue([]string{"sbc.example.com"}))).caller()
+	c.open(multipartType, both("sendonly"))
+	closed := make(chan error, 1)
+	go func() { closed <- s.Close() }()
+	c.reply(c.request("BYE"), "200 OK")
+	if err := errors.Join(take(t, "end of Close", closed), take(t, "end of Serve", served)); err != nil {
+		t.Error(err)
+	}
+	for _, p := range []*peer{silent, c.peer} {
+		if _, ok := p.read(patience); ok {
+			t.Error("something came after Close")
+		}
+		_ = p.conn.Close()
+	}
+	if s.Connections() != 0 {
+		t.Errorf("%d connections are open", s.Connections())
+	}
+	waitFor(t, "goroutines to end", func() bool { return runtime.NumGoroutine() <= before })
 }
 
 // TestTurnstile bounds those inside, from one address, and in a second.
