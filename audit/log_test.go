@@ -289,6 +289,38 @@ func TestGroupCommit(t *testing.T) {
 	})
 }
 
+// Several events of one deed are entries of one commit, in their order; one that is wrong keeps all out.
+func TestAppendAll(t *testing.T) {
+	dir := t.TempDir()
+	x := &faults{}
+	l := open(t, dir, audit.Options{}.WithFaults(x.wrap))
+	add(t, l, audit.Event{Type: "first"})
+	x.set(func() { x.syncs = 0 })
+	got, err := l.AppendAll(t.Context(), audit.Event{Type: "a", Subject: "s"}, audit.Event{Type: "b", Subject: "s"}, audit.Event{Type: "c", Subject: "s"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, typ := range []string{"a", "b", "c"} {
+		if got[i].Type != typ || got[i].Seq != got[0].Seq+int64(i) {
+			t.Errorf("entry %d: %s, number %d", i, got[i].Type, got[i].Seq)
+		}
+	}
+	x.set(func() {
+		if x.syncs != 2 {
+			t.Errorf("%d syncs, want one of the log and one of the head", x.syncs)
+		}
+	})
+	if _, err := l.AppendAll(t.Context(), audit.Event{Type: "d"}, audit.Event{Type: audit.TypeCreated}); err == nil {
+		t.Error("an event that is the log's own is taken")
+	}
+	if none, err := l.AppendAll(t.Context()); none != nil || err != nil {
+		t.Errorf("nothing: %v, %v", none, err)
+	}
+	if rep := verify(t, dir); rep.Entries != 5 {
+		t.Errorf("%d entries, want that of the log's beginning and four", rep.Entries)
+	}
+}
+
 func TestVerifyBesideWriter(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir, audit.Options{})

@@ -168,7 +168,7 @@ func TestJudgeWhatWasReallySent(t *testing.T) {
 	spec.Streams[0].Script = siprectest.Script{Loss: 0.05, Seed: 9, DTX: true}
 	spec.Streams[1].Script = siprectest.Script{Start: 700 * time.Millisecond, Gaps: []siprectest.Gap{{At: 1500 * time.Millisecond, For: 600 * time.Millisecond}}, Reorder: 0.1}
 	for i := range spec.Streams {
-		spec.Streams[i].Timestamp = ptr(uint32(0))
+		spec.Streams[i].Timestamp, spec.Streams[i].SSRC = ptr(uint32(0)), ptr(uint32(0xfeed0000+i))
 	}
 	call, err := c.Invite(ctx, spec)
 	if err != nil {
@@ -182,7 +182,7 @@ func TestJudgeWhatWasReallySent(t *testing.T) {
 	for i, s := range truth.Streams {
 		channels[i] = make([]int16, 3*rate)
 		first := s.First.Milliseconds() * rate / 1000 // the first packet's timestamp is 0
-		for _, p := range u.receiver(call.Stream(s.Label).Port()).atLeast(int(s.Fates[siprectest.Sent])) {
+		for _, p := range u.receiver(call.Stream(s.Label).Port()).ours(int(s.Fates[siprectest.Sent]), map[uint32]bool{uint32(0xfeed0000 + i): true}) {
 			for k, b := range p.Payload {
 				channels[i][int(first)+int(p.Timestamp)+k] = int16(decodeMuLaw(b))
 			}

@@ -40,12 +40,7 @@ func play(t *testing.T, s siprectest.StreamSpec, d time.Duration) ([]arrival, si
 	for _, p := range truth.Packets {
 		ours[p.SSRC] = true
 	}
-	var came []arrival
-	for strays := 0; len(came) < want; { // of a program that had our port for its peer before
-		all := r.atLeast(want + strays)
-		came = slices.DeleteFunc(all, func(a arrival) bool { return !ours[a.SSRC] })
-		strays = max(strays+1, len(all)-len(came))
-	}
+	came := r.ours(want, ours)
 	if len(came) != want {
 		t.Errorf("%d packets came, %d were sent", len(came), want)
 	}

@@ -14,6 +14,7 @@ import (
 	"math/big"
 	"net"
 	"net/textproto"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -421,6 +422,19 @@ func (r *receiver) atLeast(n int) []arrival {
 			r.t.Fatalf("receiver: %d packets came, not %d", len(all), n)
 		}
 	}
+}
+
+// ours waits until n packets of some sources are there, and gives all of these: others are of a program that had our port for its
+// peer before.
+func (r *receiver) ours(n int, ssrcs map[uint32]bool) (came []arrival) {
+	r.t.Helper()
+	for strays := 0; len(came) < n; {
+		all := r.atLeast(n + strays)
+		count := len(all)
+		came = slices.DeleteFunc(all, func(a arrival) bool { return !ssrcs[a.SSRC] })
+		strays = max(strays+1, count-len(came))
+	}
+	return came
 }
 
 func dial(t *testing.T, u *uas, cfg siprectest.Config) *siprectest.Client {
