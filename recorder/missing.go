@@ -17,6 +17,9 @@ import (
 // looks on top of it, an officer knows within ten seconds.
 const MissingAfter = 8 * time.Second
 
+// hearingLag is how long it takes until what came has been listened to: the timeline waits for late packets.
+const hearingLag = 1500 * time.Millisecond
+
 // watchInterval is how often the streams of all calls are looked at.
 const watchInterval = time.Second
 
@@ -90,7 +93,7 @@ func (w *streamWatch) look(s watchedStream, h heard, now time.Time, after time.D
 		w.reason = ""
 	case now.Sub(w.seen) >= after:
 		reason = reasonNoPackets
-	case !h.loud && !w.first.IsZero() && now.Sub(w.first) >= after:
+	case !h.loud && !w.first.IsZero() && now.Sub(w.first) >= max(after, hearingLag):
 		reason = reasonSilent
 	}
 	if reason == w.reason {

@@ -39,16 +39,16 @@ func told(t *testing.T, s *running, typ string) (out []string) {
 // stops, and that it came back. A stream on hold is none of that.
 func TestMissingMedia(t *testing.T) {
 	dir := t.TempDir()
-	s := start(t, dir, recordAll, "--media-missing=400ms")
+	s := start(t, dir, recordAll, "--media-missing=800ms")
 	spec := bursts()
-	spec.Streams[0].Script.Gaps = []siprectest.Gap{{At: time.Second, For: time.Second, Lost: true}}
+	spec.Streams[0].Script.Gaps = []siprectest.Gap{{At: time.Second, For: 2500 * time.Millisecond, Lost: true}}
 	spec.Streams[1].Source = nil
 	spec.Streams = append(spec.Streams, siprectest.StreamSpec{Label: "3", Direction: "inactive"})
 	call, err := s.src("udp").Invite(t.Context(), spec)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := call.Play(t.Context(), 3*time.Second); err != nil {
+	if err := call.Play(t.Context(), 6*time.Second); err != nil {
 		t.Fatal(err)
 	}
 	if got := strings.Join(told(t, s, "media.missing"), ", "); got != "2 no_packets, 1 no_packets" {
