@@ -167,6 +167,9 @@ func (t *timeline) postpone(s *stream, c *channel, p *packet, pos, from int64) i
 	for _, f := range frames {
 		start := pos + n*Rate/int64(p.format.Codec.Rate)
 		n += int64(f.Samples)
+		if f.Kind == codec.Bad {
+			s.bad = max(s.bad, start+1)
+		}
 		if f.Kind == codec.Sound {
 			sound = true
 			claimed += c.claim(max(start, from), pos+n*Rate/int64(p.format.Codec.Rate), t.slotBytes())

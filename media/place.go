@@ -150,7 +150,7 @@ func (t *timeline) put(s *stream, terms *terms, p *packet, pos int64) {
 		if s.drift.pending != 0 {
 			pos += t.adjust(s, c, p, pos)
 		}
-		if c.first != never && pos-c.end > maxRepeat && s.complete(p) {
+		if c.first != never && pos-c.end > maxRepeat && s.bad <= c.end && s.complete(p) {
 			c.note(run{c.end, pos})
 		}
 		k.highest, k.end, k.lost = p.sequence, p.time+length, s.source.lost()

@@ -22,6 +22,7 @@ type stream struct {
 	source source
 	live   bool  // there is a source
 	floor  int64 // of the newest packet's terms
+	bad    int64 // position after the newest sound that was sent and cannot be decoded
 	clock  clock
 	drift  drift
 	held   limbo
@@ -134,6 +135,9 @@ func (t *timeline) measured(s *stream, terms *terms, p *packet) {
 		p.length = s.clock.positions(p.stamp+n*int64(p.format.Codec.ClockRate)/int64(p.format.Codec.Rate)) - p.time
 	} else {
 		s.stats.Undecodable++
+		if s.clock.anchored {
+			s.bad = max(s.bad, s.clock.position(p.time)+1)
+		}
 		return
 	}
 	if p.length > maxPacket {

@@ -444,3 +444,18 @@ func TestSettleBelowFloor(t *testing.T) {
 		}
 	}
 }
+
+// What came and cannot be decoded is no silence of the sender's: the gap says lost.
+func TestUndecodableIsLost(t *testing.T) {
+	c := wideCall(14, 16000, 0)
+	for i := range c.packets[0] {
+		if s := &c.packets[0][i]; s.spoken > 5.599 && s.spoken < 9.199 {
+			s.payload = s.payload[:639]
+		}
+	}
+	r := c.run(t)
+	r.check(t, tones, 14, expectation{length: 14, silent: []span{{0, 5.6, 9.2}}, gaps: []wantGap{{0, 5.6, 9.2, CauseLost}}})
+	if st := r.summary.Streams[0]; st.Undecodable != 180 {
+		t.Errorf("%+v", st)
+	}
+}

@@ -10,7 +10,7 @@ import (
 	"github.com/greffier/greffier/media"
 )
 
-// A slowSink takes long for its first block.
+// A slowSink takes long for its first block, by the clock of the test's bubble: nobody waits.
 type slowSink struct {
 	once sync.Once
 	took time.Duration
@@ -33,7 +33,7 @@ func TestDelayOfStall(t *testing.T) {
 		go func() { ended <- r.Run(ctx) }()
 		const stall = 7 * time.Second
 		rec := openRecording(t, r, &slowSink{took: stall}, pcmu(0))
-		time.Sleep(time.Minute)
+		time.Sleep(time.Minute) // of the bubble's clock
 		if d := r.Stats().MaxDelay; d > stall || d < stall-time.Second {
 			t.Errorf("a stall of %v is a delay of %v", stall, d)
 		}
