@@ -288,3 +288,14 @@ func TestAPauseThatIsToldLate(t *testing.T) {
 		t.Error("nothing is heard before the pause")
 	}
 }
+
+// Positions are remembered by their lower bits: after days, and before the recording's start, they are found all the same.
+func TestNearPositions(t *testing.T) {
+	for _, committed := range []int64{-preroll, 0, 1<<31 - 5, 1<<32 - 5, 1<<32 + 5, 7 * 24 * 3600 * Rate} {
+		for _, away := range []int64{-LateLimit, -1, 0, 1, ringSamples} {
+			if pos := committed + away; near(uint32(pos), committed) != pos {
+				t.Errorf("position %d is taken for %d, when %d is committed", pos, near(uint32(pos), committed), committed)
+			}
+		}
+	}
+}
