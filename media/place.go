@@ -102,6 +102,7 @@ func (t *timeline) restarted(s *stream, terms *terms, p *packet) bool {
 	t.release(s)
 	s.lostBefore += max(0, s.source.lost())
 	s.source.restart(p.sequence)
+	s.begun = 0
 	s.stats.Reanchors++
 	s.decoder.generation++
 	k.forget()

@@ -170,17 +170,21 @@ type Open struct {
 	Sink     Sink      // it must not call the recording
 }
 
+func (o *Open) check() error {
+	if o.Channels < 1 || o.Channels > MaxChannels {
+		return fmt.Errorf("%d channels: want 1 to %d", o.Channels, MaxChannels)
+	}
+	if o.Sink == nil {
+		return errors.New("no sink")
+	}
+	return checkStreams(nil, o.Streams)
+}
+
 // Open binds ports for the streams and begins to receive. It takes well under a
 // millisecond. The error is ErrNoPorts when the range is used up, ErrClosed
 // after Run.
 func (r *Receiver) Open(o Open) (*Recording, error) {
-	if o.Channels < 1 || o.Channels > MaxChannels {
-		return nil, fmt.Errorf("open recording: %d channels: want 1 to %d", o.Channels, MaxChannels)
-	}
-	if o.Sink == nil {
-		return nil, errors.New("open recording: no sink")
-	}
-	if err := checkStreams(nil, o.Streams); err != nil {
+	if err := o.check(); err != nil {
 		return nil, fmt.Errorf("open recording: %w", err)
 	}
 	pairs, err := r.openPairs(len(o.Streams))
@@ -273,3 +277,6 @@ func newSteadyClock() steadyClock {
 
 // at is t in Unix nanoseconds of this clock.
 func (c steadyClock) at(t time.Time) int64 { return c.wall + int64(t.Sub(c.base)) }
+
+// time is the instant that this clock calls at.
+func (c steadyClock) time(at int64) time.Time { return c.base.Add(time.Duration(at - c.wall)) }

@@ -51,6 +51,8 @@ type leg struct {
 	nextReport int64
 	emptied    bool // nothing waits any more, in the drain under way
 	guard      *guard
+	yielded    bool // it is another recording's, and has no sockets here
+	later      *later
 }
 
 func newRecording(r *Receiver, o Open, pairs []pair) *Recording {
@@ -110,12 +112,15 @@ func checkStreams(old, streams []Stream) error {
 }
 
 // Ports gives the RTP port of each stream, in order; RTCP is on the next port.
+// That of a stream that was yielded is 0.
 func (rec *Recording) Ports() []int {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
 	ports := make([]int, len(rec.legs))
 	for i, l := range rec.legs {
-		ports[i] = l.rtp.port
+		if !l.yielded {
+			ports[i] = l.rtp.port
+		}
 	}
 	return ports
 }
@@ -131,6 +136,9 @@ func (rec *Recording) Update(streams []Stream) error {
 		return fmt.Errorf("update streams: %w", err)
 	}
 	if err := checkStreams(rec.streams, streams); err != nil {
+		return fmt.Errorf("update streams: %w", err)
+	}
+	if err := rec.checkYielded(streams); err != nil {
 		return fmt.Errorf("update streams: %w", err)
 	}
 	if rec.guarded || slices.ContainsFunc(streams, isSecured) { // what waits is taken under the terms that it was sent under
@@ -204,6 +212,9 @@ func (rec *Recording) Close(at time.Time) (Summary, error) {
 	rec.unprotect()
 	rec.worker.remove(rec)
 	for _, l := range rec.legs {
+		if l.yielded {
+			continue
+		}
 		if err := rec.receiver.ports.release(l.pair); err != nil {
 			rec.receiver.log.Error("media port not closed", zap.Int("port", l.rtp.port), zap.Error(err))
 		}
@@ -309,7 +320,7 @@ func (rec *Recording) collect(b *batch) drain {
 	now := rec.receiver.clock.at(wall)
 	d := drain{batch: b, from: rec.drained, until: now, shift: now - wall.UnixNano()}
 	for i := range rec.legs {
-		rec.legs[i].emptied = false
+		rec.legs[i].emptied = rec.legs[i].yielded
 	}
 	rec.settleKeys(now)
 	for round := range drainBatches {
@@ -373,6 +384,10 @@ func (rec *Recording) collectRTP(i int, d *drain) int64 {
 		if g.drops != 0 {
 			drops = g.drops // a total: the last is the one that counts
 		}
+		if l.later != nil && last >= l.later.at {
+			l.later.keep(i, last, d.batch.from(j), &g)
+			continue
+		}
 		if l.guard != nil && !g.truncated {
 			if g.data = rec.admit(i, sideRTP, last, d.batch.from(j), g.data); g.data == nil {
 				continue
@@ -399,9 +414,16 @@ func (rec *Recording) collectRTP(i int, d *drain) int64 {
 
 // readDrops asks for what the kernel dropped after the last packet that came.
 func (rec *Recording) readDrops() {
-	for i, l := range rec.legs {
-		if n, ok := l.rtp.drops(); ok && n != 0 {
-			rec.timeline.kernelDrops(i, n)
-		}
+	for i := range rec.legs {
+		rec.readDropsOf(i)
+	}
+}
+
+func (rec *Recording) readDropsOf(i int) {
+	if rec.legs[i].yielded {
+		return
+	}
+	if n, ok := rec.legs[i].rtp.drops(); ok && n != 0 {
+		rec.timeline.kernelDrops(i, n)
 	}
 }

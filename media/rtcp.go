@@ -40,6 +40,9 @@ func isRTCP(data []byte) bool { return len(data) > 1 && data[1] >= 192 && data[1
 
 // collectRTCP empties the RTCP socket of leg i; mu is held.
 func (rec *Recording) collectRTCP(i int, d *drain) {
+	if rec.legs[i].yielded {
+		return
+	}
 	for range reportBatches {
 		n, err := rec.legs[i].rtcp.receive(d.batch)
 		if err != nil {

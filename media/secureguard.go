@@ -80,6 +80,9 @@ type earlyPacket struct {
 func (rec *Recording) protect(now int64) {
 	for i := range rec.streams {
 		s, l := &rec.streams[i], &rec.legs[i]
+		if l.yielded {
+			continue
+		}
 		if l.guard == nil {
 			if !s.Security.secured() && s.ICE == nil {
 				continue

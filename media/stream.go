@@ -32,7 +32,10 @@ type stream struct {
 
 	decoder decoding // of what is not G.711 in a ring of its law
 
-	lostBefore int64 // by the sources before this one
+	lostBefore int64 // by the sources before this one; less what was lost before the stream came from another timeline
+	begun      int64 // of such a stream: the sequence number from which its losses count
+	ceded      bool  // it went to another timeline
+	doubted    bool  // when it did, its clock was in doubt
 	drops      uint32
 	stats      StreamStats
 }
@@ -99,6 +102,9 @@ func (t *timeline) receive(s *stream, terms *terms, arrival int64, h rtpHeader, 
 	}
 	if sequence < highest {
 		s.stats.Reordered++
+		if sequence < s.begun {
+			s.lostBefore++ // another timeline has counted it as lost
+		}
 	}
 	if s.source.base < base {
 		s.clock.prompt.cleanest = 0 // the first packet had overtaken this one
@@ -225,12 +231,14 @@ func (t *timeline) terms(s *stream, arrival int64) *terms {
 func (t *timeline) take(s *stream, arrival int64, h rtpHeader) {
 	if s.live {
 		s.lostBefore += max(0, s.source.lost())
-		if h.ssrc != s.source.ssrc {
-			s.stats.SSRCChanges++
+		if s.stats.Packets > 0 { // else it was another timeline's
+			if h.ssrc != s.source.ssrc {
+				s.stats.SSRCChanges++
+			}
+			s.stats.Reanchors++
 		}
-		s.stats.Reanchors++
 	}
-	s.source = newSource(h, arrival)
+	s.source, s.begun = newSource(h, arrival), 0
 	s.clock.forget()
 	s.decoder.generation++
 	s.live = true
@@ -250,9 +258,9 @@ func (t *timeline) kernelDrops(index int, n uint32) {
 func (t *timeline) stats(dst []StreamStats) []StreamStats {
 	for _, s := range t.streams {
 		st := s.stats
-		if s.live {
+		if s.live && st.Packets > 0 { // else the source is known from another timeline
 			st.SSRC = s.source.ssrc
-			st.Lost = uint64(s.lostBefore + max(0, s.source.lost()))
+			st.Lost = uint64(max(0, s.lostBefore+max(0, s.source.lost())))
 			st.Jitter = time.Duration(s.source.jitter>>4) * nanosPerSample
 			st.LastArrival = time.Unix(0, s.source.arrival)
 			st.DriftPPM = s.drift.ppm()
@@ -266,7 +274,7 @@ func (t *timeline) stats(dst []StreamStats) []StreamStats {
 func (t *timeline) progress(dst []Progress) []Progress {
 	for _, s := range t.streams {
 		p := Progress{Packets: s.stats.Packets, Loud: s.stats.Loud}
-		if s.live {
+		if s.live && p.Packets > 0 {
 			p.LastArrival = time.Unix(0, s.source.arrival)
 		}
 		dst = append(dst, p)

@@ -72,6 +72,7 @@ type terms struct {
 	allowed bool  // what arrives is kept
 	floor   int64 // positions before it were paused or inactive: nothing that arrives in this epoch goes there
 	resumed int   // how many times the stream was allowed again
+	ceded   bool  // it went to another timeline: what follows is the end, and no hold
 }
 
 // find gives the format of a payload type that is placed; nil for others.
@@ -172,6 +173,7 @@ func (t *timeline) enter(e epoch, streams []Stream) {
 		if i >= len(t.streams) {
 			t.streams = append(t.streams, &stream{})
 		}
+		e.streams[i].ceded = t.streams[i].ceded
 		t.streams[i].stats.Channel = s.Channel
 	}
 	t.epochs = append(t.epochs, e)
@@ -207,7 +209,7 @@ func (e *epoch) refusal(channel int) Cause {
 	}
 	found := false
 	for i := range e.streams {
-		if e.streams[i].Channel == channel {
+		if e.streams[i].Channel == channel && !e.streams[i].ceded {
 			if e.streams[i].Active {
 				return ""
 			}

@@ -47,14 +47,30 @@ func (w *worker) add(rec *Recording) error {
 			best = i
 		}
 	}
-	rec.worker, rec.phase = w, best
-	w.phases[best] = append(w.phases[best], rec)
+	w.put(rec, best)
+	return nil
+}
+
+// addBeside gives the recording the phase of another one, whose sockets it takes.
+func (w *worker) addBeside(rec, other *Recording) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ended {
+		return ErrClosed
+	}
+	w.put(rec, other.phase)
+	return nil
+}
+
+// put adds a recording to a phase; mu is held.
+func (w *worker) put(rec *Recording, phase int) {
+	rec.worker, rec.phase = w, phase
+	w.phases[phase] = append(w.phases[phase], rec)
 	w.load.Add(1)
 	select {
 	case w.wake <- struct{}{}:
 	default: // it has been told already
 	}
-	return nil
 }
 
 // remove takes the recording out. A turn that has begun may still reach it.
