@@ -1,6 +1,10 @@
 package media
 
-import "github.com/greffier/greffier/media/codec"
+import (
+	"time"
+
+	"github.com/greffier/greffier/media/codec"
+)
 
 // A stream may go from one timeline to another. Its source goes along, with the sequence numbers that came, so that no packet is
 // placed twice, and what receiver reports count; and its clock, so that the sound goes on where it is.
@@ -91,9 +95,22 @@ func (t *timeline) takeOver(s *stream, ours *terms, from *timeline, old *stream,
 	}
 	if m.packets > 0 {
 		theirs.shrink(from.committed)
-		old.source.arrival = min(old.source.arrival, at-1)
+		if old.source.arrival = old.lastBefore(at); old.stats.Packets == 0 {
+			old.stats.FirstArrival = time.Time{}
+		}
 		s.stats.Codec = old.stats.Codec
 	}
+}
+
+// lastBefore is when the last packet that was placed before an instant came.
+func (s *stream) lastBefore(at int64) int64 {
+	last := s.stats.FirstArrival.UnixNano()
+	for i, arrival := range s.recent.arrival[:min(s.placed, maxRecent)] {
+		if arrival < at && s.recent.samples[i] > 0 {
+			last = max(last, arrival)
+		}
+	}
+	return last
 }
 
 // A move is one between two timelines.

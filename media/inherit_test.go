@@ -1,0 +1,274 @@
+package media
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+
+	"github.com/greffier/greffier/media/codec"
+)
+
+// A handover is a call whose streams go to another timeline in the middle of it.
+type handover struct {
+	call
+	cut  float64
+	told float64 // how much later the first timeline is told; it was drained until then
+}
+
+// run gives what each of the two timelines made of it.
+func (h handover) run(t *testing.T) (first, second result) {
+	t.Helper()
+	sinks := [2]*memory{{}, {}}
+	channels := len(h.streams)
+	lines := [2]*timeline{newTimeline(startTime, channels, h.streams, sinks[0])}
+	next := make([]int, len(h.packets))
+	for i := range h.packets {
+		slices.SortStableFunc(h.packets[i], func(a, b sent) int { return cmp.Compare(a.at, b.at) })
+	}
+	drain := func(line *timeline, to float64) {
+		for i, list := range h.packets {
+			for ; next[i] < len(list) && list[next[i]].at <= to; next[i]++ {
+				line.packet(i, clockTime(list[next[i]].at), sourceAddr, list[next[i]].bytes())
+			}
+		}
+		line.cut(clockTime(to))
+	}
+	at := 0.0
+	for ; at+0.4 < h.cut; at += 0.4 {
+		drain(lines[0], at)
+	}
+	drain(lines[0], h.cut+h.told)
+	cut := clockTime(h.cut)
+	lines[1] = newTimeline(cut, channels, h.streams, sinks[1])
+	gone := slices.Clone(h.streams)
+	for i := range h.streams {
+		lines[0].conclude(i)
+		lines[1].inherit(i, lines[0], i, cut)
+		lines[0].streams[i].ceded = true
+		gone[i].Active = false
+	}
+	lines[0].update(cut, gone)
+	for at = h.cut + h.told; at < h.end; at += 0.4 {
+		drain(lines[1], at)
+	}
+	drain(lines[1], h.end)
+	ends := [2]int64{cut, clockTime(h.end)}
+	results := [2]result{}
+	for i, line := range lines {
+		results[i] = result{sink: sinks[i], summary: line.close(ends[i])}
+		results[i].plan, results[i].samples = sinks[i].finish(t)
+	}
+	return results[0], results[1]
+}
+
+// check finds the bursts of the call, each in the recording in which it was spoken, within the tolerance, and counts the packets.
+func (h handover) check(t *testing.T, first, second result, hidden ...span) {
+	t.Helper()
+	worst, found := 0.0, 0
+	for c, frequency := range tones[:len(h.packets)] {
+		for truth := burstFirst; truth+burstLength < h.end-0.05; truth += burstEvery {
+			if (expectation{silent: hidden}).hidden(c, truth) {
+				continue
+			}
+			r, start := first, 0.0
+			switch {
+			case truth+burstLength > h.cut-0.03 && truth < h.cut+0.03:
+				continue // on both sides
+			case truth > h.cut:
+				r, start = second, h.cut
+			}
+			rate := float64(r.plan.Rate)
+			offset := start + float64(r.plan.Offset)/rate
+			at := onset(r.samples[c], frequency, r.plan.Rate, int((truth-offset-0.2)*rate), r.plan.Rate*2/5)
+			if at < 0 {
+				t.Errorf("channel %d: no burst at %.3f s", c, truth)
+				continue
+			}
+			off := float64(at)/rate + offset - truth
+			worst, found = max(worst, math.Abs(off)), found+1
+			if math.Abs(off) > tolerance {
+				t.Errorf("channel %d: the burst of %.3f s is at %+.1f ms", c, truth, off*1000)
+			}
+		}
+		before, after := uint64(0), uint64(0)
+		for _, s := range h.packets[c] {
+			switch {
+			case s.at < h.cut:
+				before++
+			case s.at <= h.end:
+				after++
+			}
+		}
+		a, b := first.summary.Streams[c], second.summary.Streams[c]
+		if a.Packets != before || b.Packets != after || a.Placed != before || b.Placed != after {
+			t.Errorf("channel %d: %d and %d packets came\n%+v\n%+v", c, before, after, a, b)
+		}
+		if a.Clipped+b.Clipped+a.Late+b.Late+a.Duplicate+b.Duplicate+a.Discarded+b.Discarded+a.Undecodable+b.Undecodable != 0 {
+			t.Errorf("channel %d:\n%+v\n%+v", c, a, b)
+		}
+		if end := float64(first.summary.Samples) / Rate; end > h.cut+tolerance {
+			t.Errorf("the first recording ends at %.3f s, the cut is at %.3f s", end, h.cut)
+		}
+	}
+	if found < 6 {
+		t.Errorf("only %d bursts measured", found)
+	}
+	t.Logf("%d bursts, the worst %.1f ms off", found, worst*1000)
+}
+
+func TestHandover(t *testing.T) {
+	for name, make := range map[string]func() call{
+		"plain": func() call { return plainCall(14) },
+		"clocks that drift": func() call {
+			c := plainCall(80)
+			c.packets[0] = voice{to: 80, frequency: 440, skew: 5e-4}.packets()
+			c.packets[1] = voice{to: 80, frequency: 880, skew: -5e-4, sequence: 65000}.packets()
+			return c
+		},
+		"two laws": func() call {
+			c := plainCall(14)
+			c.packets[1] = voice{to: 14, frequency: 880, law: codec.PCMA}.packets()
+			return c
+		},
+		"16 kHz":             func() call { return wideCall(14, 16000, 16000) },
+		"48 kHz and G.711":   func() call { return wideCall(14, 48000, 0) },
+		"8 kHz of linear":    func() call { return wideCall(14, 8000, 0) },
+		"packets of 10 ms":   func() call { return ptimesCall(80) },
+		"packets of 60 ms":   func() call { return ptimesCall(480) },
+		"packets overtake":   func() call { return jittered(0.030) },
+		"packets come late":  func() call { return jittered(0.120) },
+		"timestamps restart": func() call { return renumbered(0) },
+		"another source":     func() call { return renumbered(77) },
+	} {
+		for _, told := range []float64{0, 0.020, 0.15, 0.3} {
+			t.Run(fmt.Sprintf("%s, told %v s late", name, told), func(t *testing.T) {
+				c := make()
+				h := handover{call: c, cut: c.end / 2, told: told}
+				first, second := h.run(t)
+				h.check(t, first, second)
+			})
+		}
+	}
+}
+
+func ptimesCall(samples int) call {
+	c := plainCall(14)
+	c.packets[0] = voice{to: 14, frequency: 440, ptime: func(int) int { return samples }}.packets()
+	return c
+}
+
+// jittered is a call on a path whose delay varies.
+func jittered(most float64) call {
+	c := plainCall(14)
+	r := random()
+	for i := range c.packets {
+		c.packets[i] = each(c.packets[i], func(_ int, s *sent) { s.at += most * r.Float64() * r.Float64() })
+	}
+	return c
+}
+
+// renumbered is a call whose senders begin anew at 7 s, near the cut.
+func renumbered(ssrc uint32) call {
+	c := plainCall(14)
+	for i := range c.packets {
+		c.packets[i] = each(c.packets[i], func(_ int, s *sent) {
+			if s.spoken >= 7.005 {
+				s.timestamp += 123456789
+				if ssrc != 0 {
+					s.ssrc, s.sequence = ssrc, s.sequence+12345
+				}
+			}
+		})
+	}
+	return c
+}
+
+// An anchor that is not settled yet, or is old, is as good as a new one.
+func TestHandoverOfAnchors(t *testing.T) {
+	for _, told := range []float64{0, 0.1} {
+		for _, cut := range []float64{0.05, 0.2, 0.41, 0.7} {
+			t.Run(fmt.Sprintf("cut at %v s, told %v s late", cut, told), func(t *testing.T) {
+				c := plainCall(14)
+				c.packets[0][0].at += 0.015 // so that the anchor has to move
+				h := handover{call: c, cut: cut, told: told}
+				first, second := h.run(t)
+				h.check(t, first, second)
+			})
+		}
+	}
+	t.Run("a long silence", func(t *testing.T) {
+		c := plainCall(60)
+		for i, skew := range []float64{5e-4, -5e-4} {
+			c.packets[i] = suppress(voice{to: 60, frequency: tones[i], skew: skew}.packets(), 10, 50)
+		}
+		h := handover{call: c, cut: 45}
+		first, second := h.run(t)
+		h.check(t, first, second, span{0, 9.9, 50.1}, span{1, 9.9, 50.1})
+		for _, s := range second.summary.Streams {
+			if s.Lost != 0 {
+				t.Errorf("%+v: nothing was lost", s)
+			}
+		}
+	})
+}
+
+// Losses are counted once, on the side on which they happened; a packet that was overtaken across the cut is no loss of either.
+func TestHandoverOfLosses(t *testing.T) {
+	c := plainCall(14)
+	cut := c.end / 2
+	lost := func(i int) bool { return i == 100 || i == 101 || i == 500 }
+	c.packets[0] = keep(c.packets[0], func(i int, _ sent) bool { return !lost(i) })
+	c.packets[1] = each(c.packets[1], func(_ int, s *sent) {
+		if s.at < cut && s.at > cut-0.05 && s.at < cut-0.025 {
+			s.at += 0.06
+		}
+	})
+	c.packets[1] = keep(c.packets[1], func(i int, _ sent) bool { return i != 500 })
+	h := handover{call: c, cut: cut}
+	first, second := h.run(t)
+	for i, want := range [][2]uint64{{2, 1}, {1, 1}} {
+		a, b := first.summary.Streams[i], second.summary.Streams[i]
+		if a.Lost != want[0] || b.Lost != want[1] {
+			t.Errorf("stream %d: %d and %d lost, want %v", i, a.Lost, b.Lost, want)
+		}
+	}
+	if s := second.summary.Streams[1]; s.Reordered != 1 || s.Late != 0 || s.Duplicate != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// Receiver reports go on counting where they were.
+func TestHandoverOfReports(t *testing.T) {
+	packets := keep(voice{to: 4, frequency: 440, sequence: 65500}.packets(), func(i int, _ sent) bool { return i%10 != 5 })
+	one, two := newTimeline(startTime, 1, twoStreams()[:1], &memory{}), newTimeline(clockTime(2), 1, twoStreams()[:1], &memory{})
+	whole := newTimeline(startTime, 1, twoStreams()[:1], &memory{})
+	line := one
+	for _, s := range packets {
+		if line == one && s.at >= 2 {
+			one.senderReport(0, clockTime(1.9), 440, 5<<32, 0)
+			whole.senderReport(0, clockTime(1.9), 440, 5<<32, 0)
+			a, _ := one.receiverReport(0, clockTime(2))
+			if b, _ := whole.receiverReport(0, clockTime(2)); a != b {
+				t.Fatalf("%+v, want %+v", a, b)
+			}
+			one.conclude(0)
+			two.inherit(0, one, 0, clockTime(2))
+			line = two
+		}
+		line.packet(0, clockTime(s.at), sourceAddr, s.bytes())
+		whole.packet(0, clockTime(s.at), sourceAddr, s.bytes())
+	}
+	got, ok := two.receiverReport(0, clockTime(4))
+	want, _ := whole.receiverReport(0, clockTime(4))
+	if !ok || got != want || got.TotalLost != 20 || got.LastSequence>>16 != 1 {
+		t.Errorf("report %+v, want %+v", got, want)
+	}
+	if s := two.stats(nil)[0]; s.Lost != 10 || s.Reanchors != 0 || s.SSRCChanges != 0 {
+		t.Errorf("%+v: want 10 lost since the cut", s)
+	}
+	if s := two.progress(nil)[0]; s.Packets != 91 {
+		t.Errorf("%+v", s)
+	}
+}
