@@ -27,11 +27,16 @@ type Invitation struct {
 	AnySource bool
 }
 
-// A Change is a re-INVITE, UPDATE or INFO inside a recording session: a new offer, new metadata, or both.
+// A Change is a re-INVITE, UPDATE or INFO inside a recording session: a new offer, new metadata, or both. It is also what the SRC
+// answers to a request of ours.
 type Change struct {
 	Offer    *Offer    // nil when the session description stays as it is
 	Metadata *Document // nil when the metadata stays as they are
 	At       time.Time
+
+	// Answered tells that Offer answers an offer of ours, m-line by m-line; the Answer to it is not sent. Its labels are those of
+	// our m-lines.
+	Answered bool
 }
 
 // An EndCause says why a recording session ended.

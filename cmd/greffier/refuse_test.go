@@ -34,8 +34,8 @@ func TestBadInputLeavesNothing(t *testing.T) {
 				c.Streams[i].Formats = []siprec.Format{g729}
 			}
 		}},
-		{"no offer", 488, func(c *siprectest.CallSpec) {
-			c.Body.ContentType, c.Body.Raw = "application/rs-metadata+xml", c.Metadata.Marshal()
+		{"no media", 488, func(c *siprectest.CallSpec) {
+			c.Body.ContentType, c.Body.Raw = "application/sdp", []byte("v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n")
 		}},
 	}
 	src := s.src("udp")

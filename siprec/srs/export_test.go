@@ -13,6 +13,11 @@ func (s *Server) Shorten(t1, t2, pending time.Duration) {
 	s.timing.t1, s.timing.t2, s.timing.pending = t1, t2, pending
 }
 
+// Hurry replaces how long the server waits for answers to its own requests, and the unit of its waiting after a 491, before Serve.
+func (s *Server) Hurry(request, invite, glare time.Duration) {
+	s.timing.request, s.timing.invite, s.timing.glare = request, invite, glare
+}
+
 // Await replaces how long a request waits for the one before it, before Serve.
 func (s *Server) Await(reorder time.Duration) { s.timing.reorder, s.timing.pending = reorder, reorder }
 

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
@@ -13,9 +11,6 @@ import (
 
 	"github.com/greffier/greffier/siprec"
 )
-
-// ErrNoDialog is returned for a dialog that is not, or no longer, open.
-var ErrNoDialog = errors.New("there is no such dialog")
 
 // Hangup ends a recording session from our side: the Recorder's End is called with the cause, then a BYE is sent whose
 // Reason header field (RFC 3326) carries the reason. The error tells that the client did not confirm; the session has ended
@@ -46,12 +41,14 @@ func (s *Server) hangup(ctx context.Context, d *dialog, cause siprec.EndCause, r
 	if !first {
 		return ErrNoDialog
 	}
-	status, err := s.send(ctx, d, sip.BYE, sip.NewHeader("Reason", reasonOf(cause, reason)))
+	ctx, cancel := context.WithTimeout(ctx, s.timing.request)
+	defer cancel()
+	res, err := s.send(ctx, d, letter{method: sip.BYE, headers: []sip.Header{sip.NewHeader("Reason", reasonOf(cause, reason))}})
 	if err != nil {
 		return fmt.Errorf("send BYE: %w", err)
 	}
-	if status >= 300 && status != 481 {
-		return fmt.Errorf("BYE was answered with %d", status)
+	if err := outcome(sip.BYE, res); err != nil && !errors.Is(err, ErrGone) {
+		return err
 	}
 	return nil
 }
@@ -89,99 +86,4 @@ func (s *Server) finishAt(d *dialog, cause siprec.EndCause, at time.Time) bool {
 		zap.String("cause", string(cause)))
 	s.recorder.End(d.id, cause, at)
 	return true
-}
-
-// send sends a request in the dialog and gives the final status of its answer.
-func (s *Server) send(ctx context.Context, d *dialog, method sip.RequestMethod, headers ...sip.Header) (int, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	tx, err := s.ua.TransactionLayer().Request(ctx, s.request(d, method, headers...))
-	if err != nil {
-		return 0, err
-	}
-	defer tx.Terminate()
-	for {
-		select {
-		case res := <-tx.Responses():
-			if !res.IsProvisional() {
-				return res.StatusCode, nil
-			}
-		case <-tx.Done():
-			return 0, tx.Err()
-		case <-ctx.Done(): // sipgo itself waits for Timer B or F
-			return 0, ctx.Err()
-		}
-	}
-}
-
-// request builds a request in the dialog (RFC 3261 section 12.2.1.1).
-func (s *Server) request(d *dialog, method sip.RequestMethod, headers ...sip.Header) *sip.Request {
-	d.mu.Lock()
-	d.localSeq++
-	n, target := d.localSeq, *d.target.Clone()
-	d.mu.Unlock()
-
-	target.Headers = nil // not allowed in a Request-URI
-	recipient, routes := target, d.routes
-	if len(routes) > 0 && !routes[0].UriParams.Has("lr") { // a strict router (section 12.2.1.1)
-		recipient = routes[0]
-		routes = append(append([]sip.Uri{}, routes[1:]...), target)
-	}
-	req := sip.NewRequest(method, recipient)
-	via := &sip.ViaHeader{
-		ProtocolName: "SIP", ProtocolVersion: "2.0", Transport: sip.NetworkToUpper(d.place.transport),
-		Host: d.place.contact.Addr().String(), Port: int(d.place.contact.Port()),
-	}
-	via.Params.Add("branch", sip.GenerateBranch())
-	via.Params.Add("rport", "")
-	req.AppendHeader(via)
-	hops := sip.MaxForwardsHeader(70)
-	req.AppendHeader(&hops)
-	req.AppendHeader(sip.HeaderClone(&d.local))
-	req.AppendHeader(sip.HeaderClone(&d.remote))
-	callID := sip.CallIDHeader(d.id.CallID)
-	req.AppendHeader(&callID)
-	req.AppendHeader(&sip.CSeqHeader{SeqNo: n, MethodName: method})
-	for _, r := range routes {
-		req.AppendHeader(&sip.RouteHeader{Address: r})
-	}
-	for _, h := range headers {
-		req.AppendHeader(h)
-	}
-	req.SetBody(nil)
-	req.SetTransport(sip.NetworkToUpper(d.place.transport))
-	if d.place.transport == "udp" { // from the listener's socket, so that it passes the client's firewall
-		a := d.place.bound
-		req.Laddr = sip.Addr{IP: net.IP(a.Addr().AsSlice()), Port: int(a.Port())}
-	}
-	first := recipient
-	if len(d.routes) > 0 {
-		first = d.routes[0]
-	}
-	req.SetDestination(s.nextHop(d, first).String())
-	return req
-}
-
-// nextHop gives the address that a request of ours goes to: the URI's, when that is an address of a known source; else
-// where the client's last request came from, which a name or a private address behind a NAT never beats. Over TCP and TLS an open
-// connection is used first.
-func (s *Server) nextHop(d *dialog, uri sip.Uri) netip.AddrPort {
-	d.mu.Lock()
-	peer := d.peer
-	d.mu.Unlock()
-	if t := d.place.transport; t != "udp" {
-		if c := s.ua.TransportLayer().Pool(t).Get(peer.String()); c != nil {
-			_, _ = c.TryClose() // gives the reference back
-			return peer
-		}
-	}
-	a, ok := uriHost(uri)
-	if !ok || !s.sources.lists(a) || uri.Port > 65535 || uri.Port < 0 {
-		return peer
-	}
-	port := uri.Port
-	if port == 0 {
-		port = sip.DefaultPort(d.place.transport)
-	}
-	return netip.AddrPortFrom(a, uint16(port))
 }

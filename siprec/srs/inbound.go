@@ -27,6 +27,8 @@ type inbound struct {
 	at       time.Time
 	tag      string // ours, for an answer outside of a dialog
 	answered bool   // a final response was handed to the transaction
+
+	offerless bool // an INVITE that opens a dialog and leaves the offer to us
 }
 
 func (in *inbound) callID() string {

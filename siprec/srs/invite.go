@@ -117,16 +117,21 @@ func (s *Server) accept(in *inbound, d *dialog, offer *siprec.Offer, answer sipr
 		s.refuse(in, internal("no answer to the offer could be made", err))
 		return nil, nil
 	}
-	timer := readTimer(in.req).answer(d.canUpdate)
+	timer := readTimer(in.req).answer(d.weCanRefresh())
 	headers := append(capabilities(), d.place.contactHeader())
 	res := in.response(200, "OK", d.sdp, append(headers, timer.headers()...)...)
 	d.restartTimer(timer, s.now())
+	d.awaitAck(in.req.CSeq().SeqNo)
+	if in.offerless {
+		d.offerIn(in.req.CSeq().SeqNo)
+	}
 	if !s.answerInvite(in, res) {
 		s.finish(d, siprec.EndCancel)
 		return nil, nil
 	}
 	s.log.Info("recording session opened", zap.String("call_id", d.id.CallID), zap.String("src", d.src.Name),
-		zap.Stringer("source", in.from), zap.String("transport", d.place.transport))
+		zap.Stringer("source", in.from), zap.String("transport", d.place.transport), zap.Bool("sip_src", saysSRC(in.req)),
+		zap.Bool("requires_siprec", hasToken(in.req, "siprec", "require")))
 	return res, d
 }
 
@@ -146,11 +151,8 @@ func (s *Server) invitation(in *inbound) (siprec.Invitation, *failure) {
 		return inv, unreadableBody(in)
 	}
 	inv.Offer, inv.Metadata = c.Offer, c.Metadata
-	if inv.Offer == nil {
-		return inv, &failure{
-			status: 488, kind: siprec.NoMedia,
-			reason: "the INVITE offers no media: send a session description in it",
-		}
+	if in.offerless = inv.Offer == nil; in.offerless {
+		inv.Offer = proposal(inv.Metadata)
 	}
 	if in.src.RequireMetadata && (inv.Metadata == nil || len(inv.Metadata.Participants)+len(inv.Metadata.Streams) == 0) {
 		return inv, malformed("this client must send recording metadata in the INVITE")
@@ -158,21 +160,34 @@ func (s *Server) invitation(in *inbound) (siprec.Invitation, *failure) {
 	return inv, nil
 }
 
-// confirm repeats the 200 to a dialog's first INVITE until it is acknowledged. A client from which nothing more comes at all
-// is gone.
+// confirm repeats the 200 to a dialog's first INVITE until it is acknowledged, and takes what the ACK brings. A client from which
+// nothing more comes at all is gone; so is one that leaves an offer of ours unanswered, for it sends no media.
 func (s *Server) confirm(in *inbound, d *dialog, res *sip.Response) {
-	if _, ok := s.untilAcked(in, d, res); ok || !d.abandoned() {
+	ack, ok := s.untilAcked(in, d, res)
+	cause, reason := siprec.EndLost, "the 200 was not acknowledged"
+	switch {
+	case ok && !in.offerless:
+		s.takeMetadata(s.base, d, ack)
+		return
+	case ok:
+		err := s.takeAnswer(s.base, d, ack, in.req.CSeq().SeqNo)
+		if err == nil {
+			return
+		}
+		s.log.Warn("answer to our offer not taken", zap.String("call_id", d.id.CallID), zap.Error(err))
+		cause, reason = siprec.EndFailed, "the ACK does not answer our offer"
+	case !in.offerless && !d.abandoned():
 		return
 	}
 	select {
 	case <-s.stopping: // Close ends it
 		return
+	case <-d.ended:
+		return
 	default:
 	}
-	ctx, cancel := context.WithTimeout(s.base, requestTimeout)
-	defer cancel()
 	s.log.Warn("recording session not acknowledged", zap.String("call_id", d.id.CallID))
-	if err := s.hangup(ctx, d, siprec.EndLost, "the 200 was not acknowledged"); err != nil {
+	if err := s.hangup(s.base, d, cause, reason); err != nil {
 		s.log.Debug("BYE not answered", zap.String("call_id", d.id.CallID), zap.Error(err))
 	}
 }

@@ -71,6 +71,19 @@ const (
 	// requestTimeout bounds how long we wait for the answer to a BYE or UPDATE of ours.
 	requestTimeout = 4 * time.Second
 
+	// inviteTimeout bounds how long we wait for the final answer to a re-INVITE of ours, and to an OPTIONS that decides about
+	// the life of a session: 64*T1 (RFC 3261 sections 17.1.1.2 and 17.1.2.2).
+	inviteTimeout = 64 * timerT1
+
+	// glareUnit and maxGlareUnits are the steps, and the most of them, that we wait after a 491 to an INVITE in a dialog that the
+	// client opened (RFC 3261 section 14.1); maxGlare is how often.
+	glareUnit     = 10 * time.Millisecond
+	maxGlareUnits = 200
+	maxGlare      = 5
+
+	// maxIntervals is how often a 422 may raise the session interval of one request of ours.
+	maxIntervals = 3
+
 	// ackGrace is how long a Hangup waits for the ACK that must come before our BYE (RFC 3261 section 15).
 	ackGrace = time.Second
 
@@ -88,6 +101,13 @@ const (
 
 	// maxRetryAfter bounds the random Retry-After of a 500 for an overlapping request (RFC 3261 section 14.2).
 	maxRetryAfter = 10
+
+	// maxExpiryMargin is how long before the end of its interval, at most, a session that was not refreshed is given up; of a short
+	// interval it is a third (RFC 4028 section 10).
+	maxExpiryMargin = 32 * time.Second
+
+	// refreshRetry is how long we wait after a refresh that failed.
+	refreshRetry = 5 * time.Second
 
 	// minSessionExpires is the shortest session interval (RFC 4028 section 4); less is answered with 422.
 	minSessionExpires = 90 * time.Second

@@ -3,7 +3,6 @@ package srs
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 
 	"go.uber.org/zap"
@@ -33,6 +32,10 @@ func (s *Server) within(ctx context.Context, in *inbound) *dialog {
 	ctx, cancel := context.WithTimeout(ctx, s.timing.pending)
 	defer cancel()
 	switch err := d.enter(ctx, in.req.CSeq().SeqNo, s.timing.reorder); {
+	case err == nil && in.req.IsInvite() && d.isInviting(): // RFC 3261 section 14.2
+		d.heardFrom(in.from)
+		d.release()
+		s.refuse(in, crossing("an INVITE of ours is not answered yet"))
 	case err == nil:
 		d.heardFrom(in.from)
 		return d
@@ -58,8 +61,13 @@ func (s *Server) onReinvite(ctx context.Context, in *inbound) {
 		return
 	}
 	ack, ok := s.untilAcked(in, d, res)
-	if offered {
-		s.takeAnswer(ctx, d, ack, in.req.CSeq().SeqNo)
+	switch {
+	case offered:
+		if err := s.takeAnswer(ctx, d, ack, in.req.CSeq().SeqNo); err != nil {
+			s.log.Warn("answer to our offer not taken", zap.String("call_id", d.id.CallID), zap.Error(err))
+		}
+	case ok:
+		s.takeMetadata(ctx, d, ack)
 	}
 	if !ok { // some clients never acknowledge a re-INVITE when another follows: the session lives on
 		s.log.Debug("re-INVITE not acknowledged", zap.String("call_id", d.id.CallID))
@@ -89,7 +97,7 @@ func (s *Server) reanswer(ctx context.Context, in *inbound, d *dialog) (res *sip
 		return nil, false
 	}
 	d.refreshTarget(in)
-	timer := readTimer(in.req).answer(d.canUpdate)
+	timer := readTimer(in.req).answer(d.weCanRefresh())
 	headers := append(capabilities(), d.place.contactHeader())
 	res = in.response(200, "OK", d.sdp, append(headers, timer.headers()...)...)
 	if offered = c.Offer == nil; offered {
@@ -98,7 +106,9 @@ func (s *Server) reanswer(ctx context.Context, in *inbound, d *dialog) (res *sip
 		d.offerIn(0)
 	}
 	d.restartTimer(timer, s.now())
+	d.awaitAck(in.req.CSeq().SeqNo)
 	if !s.answerInvite(in, res) {
+		d.forgetAck(in.req.CSeq().SeqNo)
 		d.offerIn(0)
 		s.restore(d, c, before)
 		return nil, false
@@ -116,7 +126,7 @@ func (s *Server) readChange(in *inbound, d *dialog) (siprec.Change, *failure) {
 		return c, unreadableBody(in)
 	}
 	if d.hasOffered() && c.Offer != nil && !in.req.IsInvite() { // RFC 3311 section 5.2
-		return c, &failure{status: 491, kind: siprec.Unavailable, reason: "our offer is not answered yet"}
+		return c, crossing("our offer is not answered yet")
 	}
 	return c, nil
 }
@@ -144,37 +154,6 @@ func (s *Server) restore(d *dialog, c siprec.Change, before *siprec.Offer) {
 	}
 }
 
-// takeAnswer reads the answer to an offer of ours, made in the 200 to INVITE n, out of the ACK. It counts only while no
-// later INVITE was answered: a client that sends another one has left this one behind.
-func (s *Server) takeAnswer(ctx context.Context, d *dialog, ack *sip.Request, n uint32) {
-	if ack == nil {
-		d.settle(n)
-		return
-	}
-	c, f := readBody(&inbound{req: ack, at: s.now()})
-	if f != nil || c.Offer == nil && c.Metadata == nil {
-		s.log.Warn("ACK without a readable answer to our offer", zap.String("call_id", d.id.CallID))
-		c = siprec.Change{}
-	}
-	if err := d.take(ctx); err != nil {
-		return
-	}
-	defer d.release()
-	if !d.settle(n) {
-		return
-	}
-	select {
-	case <-d.ended:
-		return
-	default:
-	}
-	sdp, orig := slices.Clone(d.sdp), d.orig
-	if f := s.update(ctx, d, c); f != nil {
-		s.log.Warn("answer to our offer not taken", zap.String("call_id", d.id.CallID), zap.String("reason", f.reason), zap.Error(f.err))
-	}
-	d.sdp, d.orig = sdp, orig // an answer is not answered
-}
-
 // onUpdate changes a session like a re-INVITE, without ACK (RFC 3311).
 func (s *Server) onUpdate(ctx context.Context, in *inbound) {
 	if f := validateExtensions(in.req); f != nil {
@@ -199,7 +178,7 @@ func (s *Server) onUpdate(ctx context.Context, in *inbound) {
 		return
 	}
 	d.refreshTarget(in)
-	timer := readTimer(in.req).answer(d.canUpdate)
+	timer := readTimer(in.req).answer(d.weCanRefresh())
 	d.restartTimer(timer, s.now())
 	var sdp []byte
 	if c.Offer != nil {
@@ -292,7 +271,12 @@ func (s *Server) onOptions(ctx context.Context, in *inbound) {
 	s.respond(in, 200, "OK", nil, append(capabilities(), in.place.contactHeader())...)
 }
 
+// onOther refuses what we do not serve. A PRACK acknowledges an answer that we never sent (RFC 3262 section 3).
 func (s *Server) onOther(_ context.Context, in *inbound) {
+	if in.req.Method == sip.PRACK {
+		s.refuse(in, noSuchDialog())
+		return
+	}
 	s.refuse(in, &failure{
 		status: 405, kind: siprec.Malformed, reason: "this method is not served here",
 		headers: []sip.Header{sip.NewHeader("Allow", allowed)},

@@ -346,6 +346,7 @@ func (c *clock) now() time.Time {
 
 func (c *clock) add(d time.Duration) { c.ch <- (<-c.ch).Add(d) }
 
+// TestSessionExpires: the BYE comes 32 s before the end of a long interval (RFC 4028 section 10).
 func TestSessionExpires(t *testing.T) {
 	each(t, func(t *testing.T, network string) {
 		rec := newFake(t)
@@ -356,13 +357,13 @@ func TestSessionExpires(t *testing.T) {
 		if se, req := ok.header.Get("Session-Expires"), ok.header.Get("Require"); se != "1800;refresher=uac" || req != "timer" {
 			t.Errorf("Session-Expires %q, Require %q", se, req)
 		}
-		clk.add(1799 * time.Second)
+		clk.add(1767 * time.Second)
 		r.server.Sweep()
 		ok = c.expect(c.ask("UPDATE", "", "", "Supported: timer", "x: 1800"), 200)
 		if se := ok.header.Get("Session-Expires"); se != "1800;refresher=uac" {
 			t.Errorf("Session-Expires %q", se)
 		}
-		clk.add(1799 * time.Second)
+		clk.add(1767 * time.Second)
 		r.server.Sweep()
 		if len(rec.ends) != 0 {
 			t.Fatal("ended although it was refreshed")
@@ -406,9 +407,11 @@ func TestWeRefresh(t *testing.T) {
 	}
 }
 
-// TestTimerDeclined is for a client that wants us to refresh and takes no UPDATE.
+// TestTimerDeclined is for a client that wants us to refresh and takes neither UPDATE nor re-INVITE.
 func TestTimerDeclined(t *testing.T) {
-	r := start(t, newFake(t))
+	r := start(t, newFake(t), func(c *srs.Config) {
+		c.Sources = []srs.Source{{Name: "sbc", Prefixes: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, NoReinvite: true}}
+	})
 	c := r.dial("udp").caller()
 	ok := c.open(multipartType, both("sendonly"), "Supported: timer", "Session-Expires: 200;refresher=uas")
 	if se := ok.header.Get("Session-Expires"); se != "" {

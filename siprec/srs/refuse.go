@@ -66,6 +66,11 @@ func overlapping() *failure {
 	}
 }
 
+// crossing refuses a request that met one of ours on the way (RFC 3261 section 14.2, RFC 3311 section 5.2).
+func crossing(reason string) *failure {
+	return &failure{status: 491, kind: siprec.Unavailable, reason: reason}
+}
+
 // failureOf turns a Recorder's error into an answer.
 func failureOf(err error) *failure {
 	var r *siprec.Refusal

@@ -60,6 +60,13 @@ func hasToken(m sip.Message, token string, names ...string) bool {
 	return false
 }
 
+// saysSRC tells whether the Contact says that the client is one that records (RFC 7866 section 6.1.1). Some leave it out, and some put
+// it inside the brackets.
+func saysSRC(req *sip.Request) bool {
+	c := req.Contact()
+	return c != nil && (c.Params.Has("+sip.src") || c.Address.UriParams.Has("+sip.src"))
+}
+
 // isInDialog tells whether a request says that it belongs to a dialog: its To has a tag (RFC 3261 section 12.2.2).
 func isInDialog(req *sip.Request) bool {
 	to := req.To()
@@ -177,12 +184,13 @@ func validateInvite(req *sip.Request) *failure {
 	return nil
 }
 
-// validateExtensions checks Require (RFC 3261 section 8.2.2.3) and Content-Encoding.
+// validateExtensions checks Require (RFC 3261 section 8.2.2.3) and Content-Encoding. 100rel is met by never sending a provisional
+// answer but 100 (RFC 3262 section 3).
 func validateExtensions(req *sip.Request) *failure {
 	var unsupported []string
 	for _, tag := range fieldValues(req, "require") {
 		switch strings.ToLower(tag) {
-		case "siprec", "timer":
+		case "siprec", "timer", "100rel":
 		default:
 			unsupported = append(unsupported, tag)
 		}

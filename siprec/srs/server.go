@@ -87,6 +87,9 @@ type timing struct {
 	reorder time.Duration
 	sweep   time.Duration
 	certs   time.Duration
+	request time.Duration
+	invite  time.Duration
+	glare   time.Duration
 }
 
 // New checks the configuration and makes a server that does not listen yet.
@@ -121,8 +124,11 @@ func New(cfg Config, r Recorder) (*Server, error) {
 	}
 	s := &Server{
 		cfg: cfg, log: cfg.Log, now: cfg.Clock, recorder: r, sources: sources, endpoints: endpoints,
-		dialogs:  newDialogTable(cfg.MaxDialogs),
-		timing:   timing{t1: timerT1, t2: timerT2, pending: pendingWait, reorder: reorderWait, sweep: sweepInterval, certs: certInterval},
+		dialogs: newDialogTable(cfg.MaxDialogs),
+		timing: timing{
+			t1: timerT1, t2: timerT2, pending: pendingWait, reorder: reorderWait, sweep: sweepInterval, certs: certInterval,
+			request: requestTimeout, invite: inviteTimeout, glare: glareUnit,
+		},
 		halfOpen: make(chan struct{}, maxHalfOpen),
 		stopping: make(chan struct{}),
 		stopped:  make(chan struct{}),

@@ -21,6 +21,8 @@ type Source struct {
 	AnySource       bool           // media may come from addresses that the client did not offer
 	Headers         []string       // header fields of the INVITE that the Recorder is given
 	RequireMetadata bool           // refuse an INVITE without recording metadata (400)
+	NoReinvite      bool           // never send a re-INVITE to it: Reoffer gives ErrNotAllowed
+	NoSnapshots     bool           // never ask it for its metadata: RequestSnapshot gives ErrNotAllowed
 }
 
 // loopbackSource is the only source of a server whose listeners are all loopback and that has none configured.

@@ -2,7 +2,8 @@ package srs
 
 import (
 	"context"
-	"strconv"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/emiago/sipgo/sip"
@@ -47,15 +48,21 @@ func (s *Server) sweep() {
 	}
 }
 
-// background runs something that Close waits for.
-func (s *Server) background(do func(context.Context)) {
+// background runs something that Close waits for; false when it is too late for that.
+func (s *Server) background(do func(context.Context)) bool {
 	if !s.gate.enter() {
-		return
+		return false
 	}
 	go func() {
 		defer s.gate.leave()
+		defer func() {
+			if p := recover(); p != nil {
+				s.log.Error("panic beside the requests", zap.String("panic", fmt.Sprint(p)), zap.Stack("stack"))
+			}
+		}()
 		do(s.base)
 	}()
+	return true
 }
 
 func (s *Server) expire(ctx context.Context, d *dialog) {
@@ -65,24 +72,35 @@ func (s *Server) expire(ctx context.Context, d *dialog) {
 	}
 }
 
-// refresh sends an UPDATE when refreshing is ours. When it fails, the next sweep tries again until the session expires.
+// refresh refreshes the session when that is ours: by an UPDATE, or by a re-INVITE that repeats our description (RFC 4028 section
+// 7.4). When it fails it is tried again until the session expires.
 func (s *Server) refresh(ctx context.Context, d *dialog) {
-	d.mu.Lock()
-	interval := d.timer.interval
-	d.mu.Unlock()
-	expires := strconv.Itoa(int(interval/time.Second)) + ";refresher=uac"
-	status, err := s.send(ctx, d, sip.UPDATE, d.place.contactHeader(),
-		sip.NewHeader("Supported", supported), sip.NewHeader("Session-Expires", expires))
-	switch {
-	case err == nil && status < 300:
-		// For the 2xx to our request the uac is us.
-		d.restartTimer(timerAnswer{interval: interval, refresher: refresherUAS}, s.now())
-	case err == nil && (status == 408 || status == 481):
-		s.expire(ctx, d)
-	default:
-		s.log.Warn("session not refreshed", zap.String("call_id", d.id.CallID), zap.Int("status", status), zap.Error(err))
-		d.mu.Lock()
-		d.timer.requested = false
-		d.mu.Unlock()
+	var err error
+	if yes, _ := d.takesUpdate(); yes || d.src.NoReinvite {
+		err = s.pureUpdate(ctx, d)
+	} else {
+		err = s.renegotiate(ctx, ctx, d, nil)
 	}
+	switch {
+	case err == nil:
+		return
+	case errors.Is(err, ErrGone):
+		s.expire(ctx, d)
+		return
+	case refusedWith(err, 405, 501) && !d.src.NoReinvite:
+		d.refusedUpdate()
+	}
+	s.log.Warn("session not refreshed", zap.String("call_id", d.id.CallID), zap.Error(err))
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.timer.retry(s.now())
+}
+
+// pureUpdate sends an UPDATE that changes nothing.
+func (s *Server) pureUpdate(ctx context.Context, d *dialog) error {
+	res, err := s.refreshBy(ctx, d, letter{method: sip.UPDATE, headers: []sip.Header{sip.NewHeader("Supported", supported)}})
+	if err != nil {
+		return fmt.Errorf("UPDATE: %w", err)
+	}
+	return outcome(sip.UPDATE, res.Response)
 }
