@@ -30,6 +30,7 @@ type fakeRecorder struct {
 
 	reorder time.Duration // 0: the server's own
 	eager   bool          // the server looks at its certificates often
+	hurried bool          // the server does not wait long for answers
 
 	begins  chan siprec.Invitation
 	updates chan siprec.Change
@@ -196,6 +197,9 @@ func startShort(t *testing.T, rec *fakeRecorder, t1 time.Duration, setup ...func
 	}
 	if rec.eager {
 		r.server.LookOften()
+	}
+	if rec.hurried {
+		r.server.Hurry(300*time.Millisecond, 300*time.Millisecond, time.Millisecond/4)
 	}
 	if rec.reorder > 0 {
 		r.server.Await(rec.reorder)
