@@ -52,7 +52,7 @@ func (c *Call) ReInvite(ctx context.Context, ch Change) (*Answer, error) {
 	}
 	c.established(res)
 	if !ch.NoACK {
-		if err := c.ack(cseq); err != nil {
+		if err := c.ack(cseq, content{}); err != nil {
 			return nil, err
 		}
 	}

@@ -77,7 +77,11 @@ func (c *Call) invitation(cseq uint32, branch string) []byte {
 	if metadata == nil && c.spec.Metadata != nil {
 		metadata = c.spec.Metadata.Marshal()
 	}
-	m := c.requestMessage("INVITE", cseq, branch, c.spec.Body.build(c.offer(), metadata))
+	sdp := c.offer()
+	if c.spec.Offerless {
+		sdp = nil
+	}
+	m := c.requestMessage("INVITE", cseq, branch, c.spec.Body.build(sdp, metadata))
 	m.add("Contact", c.contact())
 	if !c.spec.NoRequire {
 		m.add("Require", "siprec")
@@ -229,7 +233,13 @@ func (c *Call) ackRefusal(cseq uint32, branch string, res *sip.Response) {
 // accepted acknowledges a 2xx to the first INVITE and starts the media, or hangs up when the call was given up.
 func (c *Call) accepted(cseq uint32, res *sip.Response, abandoned bool) error {
 	c.established(res)
-	if err := c.ack(cseq); err != nil {
+	body := content{}
+	if c.spec.Offerless {
+		c.mu.Lock()
+		body = content{sdpType, c.offer()}
+		c.mu.Unlock()
+	}
+	if err := c.ack(cseq, body); err != nil {
 		return err
 	}
 	answer, err := ParseAnswer(res.Body())
@@ -251,9 +261,9 @@ func (c *Call) accepted(cseq uint32, res *sip.Response, abandoned bool) error {
 }
 
 // ack acknowledges a 2xx: with the INVITE's CSeq number, whatever was sent since (RFC 3261 section 13.2.2.4).
-func (c *Call) ack(cseq uint32) error {
+func (c *Call) ack(cseq uint32, body content) error {
 	c.mu.Lock()
-	b := c.requestMessage("ACK", cseq, branch(), content{}).bytes()
+	b := c.requestMessage("ACK", cseq, branch(), body).bytes()
 	c.acks[cseq] = b
 	dest := c.dest
 	c.mu.Unlock()

@@ -27,6 +27,7 @@ type CallSpec struct {
 	NoSRCTag      bool          // leave "+sip.src" out of Contact
 	FreezeVersion bool          // the o= version never grows, as some clients have it
 	Timeline      []Event       // what Play does when
+	Offerless     bool          // the INVITE has no session description: the 200 offers as many m-lines as there are Streams, and the ACK answers
 	ManualMedia   bool          // media start with StartMedia, not with the answer
 	RTCPInterval  time.Duration // between sender reports of streams with RTCP; default 5 s
 
