@@ -31,6 +31,8 @@ func (m *Metadata) Apply(d *Document, at time.Time) {
 	u.sessions()
 	u.streams()
 	u.participants()
+	u.recordings()
+	u.features()
 	u.extensions()
 
 	u.join()
@@ -94,7 +96,7 @@ func (u *update) groups() {
 
 func (u *update) sessions() {
 	for _, s := range u.d.Sessions {
-		s.SIPSessionIDs = slices.Clone(s.SIPSessionIDs)
+		s.SIPSessionIDs, s.Reasons = slices.Clone(s.SIPSessionIDs), slices.Clone(s.Reasons)
 		u.m.Sessions = merge(u.m, u.m.Sessions, MaxSessions, func(o Session) bool { return o.ID == s.ID }, s, func(old, s Session) Session {
 			s.Group = newerText(old.Group, s.Group)
 			s.Start, s.Stop = u.newer(old.Start, s.Start), u.newer(old.Stop, s.Stop)
@@ -105,6 +107,11 @@ func (u *update) sessions() {
 				u.m.warn(WarnTooMany)
 			}
 			s.SIPSessionIDs = ids
+			s.Reasons = addNew(slices.Clone(old.Reasons), s.Reasons...)
+			if len(s.Reasons) > MaxReasons {
+				s.Reasons = s.Reasons[:MaxReasons]
+				u.m.warn(WarnTooMany)
+			}
 			return s
 		})
 	}
@@ -133,7 +140,7 @@ func (u *update) participants() {
 			if p.AOR() == "" && p.Name() != "" && old.AOR() != "" {
 				p.Names = []NameID{{AOR: old.AOR(), Name: p.Name()}}
 			}
-			p.Names = addNew(p.Names, old.Names...)
+			p.Names = addNames(p.Names, old.Names...)
 			if len(p.Names) > MaxNames {
 				p.Names = p.Names[:MaxNames]
 				u.m.warn(WarnTooMany)

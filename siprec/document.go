@@ -29,6 +29,9 @@ func ParseMetadata(b []byte) (*Document, error) {
 	if !known {
 		r.warn(WarnUnknownRoot)
 	}
+	if isOtherVersion(root.space) {
+		r.warn(WarnUnknownVersion)
+	}
 	if err := r.read(); err != nil {
 		return nil, err
 	}
@@ -49,7 +52,7 @@ func isCoreName(local string) bool {
 	case "recording", "recordingmetadata", "datamode", "group", "session", "participant", "stream",
 		"sessionrecordingassoc", "participantsessionassoc", "participantstreamassoc", "extensiondata",
 		"nameid", "name", "aor", "send", "recv", "id", "label", "mode", "sipsessionid", "groupref",
-		"starttime", "stoptime", "associatetime", "disassociatetime":
+		"starttime", "stoptime", "associatetime", "disassociatetime", "reason", "param":
 		return true
 	}
 	return false
@@ -96,19 +99,11 @@ func (r *documentReader) read() error {
 		case "stream":
 			r.stream(e)
 		case "sessionrecordingassoc":
-			a := SessionRecording{Session: SessionID(e.attr("sessionid", "session"))}
-			r.children(e, string(a.Session), times(&a.Associate, &a.Disassociate))
-			d.SessionRecordings = append(d.SessionRecordings, a)
+			r.sessionRecording(e)
 		case "participantsessionassoc":
-			a := ParticipantSession{Participant: participantRef(e), Session: SessionID(e.attr("sessionid", "session"))}
-			r.children(e, string(a.Participant), times(&a.Associate, &a.Disassociate))
-			d.ParticipantSessions = append(d.ParticipantSessions, a)
+			r.participantSession(e)
 		case "participantstreamassoc":
-			a := ParticipantStream{Participant: participantRef(e)}
-			fields := times(&a.Associate, &a.Disassociate)
-			fields["send"], fields["recv"] = refs(&a.Send), refs(&a.Recv)
-			r.children(e, string(a.Participant), fields)
-			d.ParticipantStreams = append(d.ParticipantStreams, a)
+			r.participantStream(e)
 		default:
 			r.extend("", "", e)
 		}
@@ -140,6 +135,9 @@ func (r *documentReader) limits() error {
 		if len(s.SIPSessionIDs) > MaxSIPSessionIDs {
 			return tooMuch("SIP session identifiers of one session in the metadata", MaxSIPSessionIDs)
 		}
+		if len(s.Reasons) > MaxReasons {
+			return tooMuch("reasons of one session in the metadata", MaxReasons)
+		}
 	}
 	for _, p := range d.Participants {
 		if len(p.Names) > MaxNames {
@@ -147,6 +145,11 @@ func (r *documentReader) limits() error {
 		}
 		if max(len(p.Send), len(p.Recv)) > MaxAssociations {
 			return tooMuch("stream references of one participant in the metadata", MaxAssociations)
+		}
+	}
+	for _, a := range d.ParticipantSessions {
+		if len(a.Features) > MaxFeatures {
+			return tooMuch("features of one association in the metadata", MaxFeatures)
 		}
 	}
 	for _, a := range d.ParticipantStreams {
@@ -166,6 +169,7 @@ func (r *documentReader) check() error {
 	if err := r.joinParticipants(); err != nil {
 		return err
 	}
+	r.checkIDs()
 	for _, s := range d.Streams {
 		if s.Label == "" && s.Disassociate.Raw == "" {
 			r.warn(WarnStreamWithoutLabel)
@@ -215,7 +219,7 @@ func (r *documentReader) joinParticipants() error {
 		}
 		r.warn(WarnDuplicateParticipant)
 		q := &joined[i]
-		q.Names = addNew(q.Names, p.Names...)
+		q.Names = addNames(q.Names, p.Names...)
 		q.Send, q.Recv = addNew(q.Send, p.Send...), addNew(q.Recv, p.Recv...)
 		if q.Session == "" {
 			q.Session = p.Session

@@ -1,6 +1,9 @@
 package siprec
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // fields says what to do with the children of an element, by folded name. What is not named is an extension.
 type fields map[string]func(r *documentReader, e *element)
@@ -51,15 +54,15 @@ func (r *documentReader) children(e *element, id string, f fields) {
 	}
 }
 
-// others collects the attributes that are not among the known ones, given folded.
-func (r *documentReader) others(e *element, id string, known ...string) {
+// others collects, as extensions of the element with the id, the attributes that are not among the known ones, given folded. path is
+// that of the element below it, "" for itself.
+func (r *documentReader) others(e *element, id, path string, known ...string) {
+	if path != "" {
+		path += "/"
+	}
 	for _, a := range e.attrs {
-		ours := false
-		for _, name := range known {
-			ours = ours || fold(a.name) == name
-		}
-		if !ours {
-			r.extension(id, "@"+a.name, a.value)
+		if !slices.Contains(known, fold(a.name)) {
+			r.extension(id, path+"@"+a.name, a.value)
 		}
 	}
 }
@@ -74,18 +77,22 @@ func (r *documentReader) id(e *element, names ...string) string {
 
 func (r *documentReader) group(e *element) {
 	g := Group{ID: GroupID(r.id(e, "groupid", "id"))}
-	r.others(e, string(g.ID), "groupid", "id")
+	r.others(e, string(g.ID), "", "groupid", "id")
 	r.children(e, string(g.ID), times(&g.Associate, &g.Disassociate))
 	r.doc.Groups = append(r.doc.Groups, g)
 }
 
 func (r *documentReader) session(e *element) {
 	s := Session{ID: SessionID(r.id(e, "sessionid", "id")), Group: GroupID(e.attr("groupid", "group", "groupref"))}
-	r.others(e, string(s.ID), "sessionid", "id", "groupid", "group", "groupref")
+	r.others(e, string(s.ID), "", "sessionid", "id", "groupid", "group", "groupref")
 	var associate, disassociate Time // in the session itself in early dialects
 	f := times(&associate, &disassociate)
 	f["starttime"], f["stoptime"] = timeField(&s.Start), timeField(&s.Stop)
-	f["groupref"] = func(_ *documentReader, e *element) { s.Group = GroupID(e.content()) }
+	f["groupref"] = func(_ *documentReader, e *element) { s.Group = newerText(s.Group, GroupID(e.content())) }
+	f["reason"] = func(r *documentReader, e *element) {
+		s.Reasons = addNew(s.Reasons, readReason(e))
+		r.others(e, string(s.ID), "reason", "cause", "protocol")
+	}
 	f["sipsessionid"] = func(_ *documentReader, e *element) {
 		// Documents break the line between the two halves; neither half contains space.
 		if id := strings.Join(strings.Fields(e.content()), ""); id != "" {
@@ -104,7 +111,7 @@ func (r *documentReader) session(e *element) {
 
 func (r *documentReader) stream(e *element) {
 	s := Stream{ID: StreamID(r.id(e, "streamid", "id")), Session: SessionID(e.attr("sessionid", "session"))}
-	r.others(e, string(s.ID), "streamid", "id", "sessionid", "session")
+	r.others(e, string(s.ID), "", "streamid", "id", "sessionid", "session")
 	f := times(&s.Associate, &s.Disassociate)
 	f["label"] = func(_ *documentReader, e *element) { s.Label = Label(e.content()) }
 	f["mode"] = func(_ *documentReader, e *element) { s.Mixed = strings.EqualFold(e.content(), "mixed") }
@@ -121,10 +128,10 @@ func (r *documentReader) participant(e *element) {
 		ID:      ParticipantID(r.id(e, "participantid", "id")),
 		Session: SessionID(e.attr("sessionid", "session")),
 	}
-	r.others(e, string(p.ID), "participantid", "id", "sessionid", "session", "aor")
+	r.others(e, string(p.ID), "", "participantid", "id", "sessionid", "session", "aor")
 	add := func(n NameID) {
 		if n != (NameID{}) {
-			p.Names = addNew(p.Names, n)
+			p.Names = addNames(p.Names, n)
 		}
 	}
 	add(NameID{AOR: e.attr("aor")})
@@ -134,7 +141,7 @@ func (r *documentReader) participant(e *element) {
 	f["aor"] = func(_ *documentReader, e *element) { add(NameID{AOR: e.content()}) }
 	f["name"] = func(_ *documentReader, e *element) { name = e.allText() }
 	f["nameid"] = func(r *documentReader, e *element) {
-		for _, n := range r.nameID(e) {
+		for _, n := range r.nameID(e, string(p.ID)) {
 			add(n)
 		}
 	}
@@ -156,27 +163,29 @@ func (r *documentReader) participant(e *element) {
 }
 
 // nameID reads <nameID aor="..."><name>...</name></nameID>: one NameID for each name, for it may come in several languages.
-func (r *documentReader) nameID(e *element) []NameID {
+func (r *documentReader) nameID(e *element, participant string) []NameID {
 	aor := e.attr("aor", "uri")
-	var names []string
+	r.others(e, participant, "nameID", "aor", "uri")
+	var out []NameID
 	for _, c := range e.children {
 		switch fold(c.name) {
 		case "name", "displayname":
 			if name := c.allText(); name != "" {
-				names = append(names, name)
+				out = append(out, NameID{Name: name, Language: c.attr("lang")})
 			}
 		case "aor":
 			if aor == "" {
 				aor = c.content()
 			}
+		default:
+			r.extend(participant, "nameID", c)
 		}
 	}
-	if len(names) == 0 {
+	if len(out) == 0 {
 		return []NameID{{AOR: aor}}
 	}
-	var out []NameID
-	for _, name := range names {
-		out = append(out, NameID{AOR: aor, Name: name})
+	for i := range out {
+		out[i].AOR = aor
 	}
 	return out
 }

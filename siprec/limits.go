@@ -22,6 +22,9 @@ const (
 	// MaxLabelBytes bounds a=label, and the other words of an m-line.
 	MaxLabelBytes = 256
 
+	// MaxContents bounds the words of a=content; what comes after is passed over.
+	MaxContents = 8
+
 	// MaxCrypto bounds the a=crypto lines that are kept of one m-line; what comes after is passed over. So it is with the next
 	// two, of which a level has as many.
 	MaxCrypto = 32
@@ -55,6 +58,11 @@ const (
 	MaxSessions = 256
 	// MaxSIPSessionIDs bounds the SIP session identifiers of one communication session.
 	MaxSIPSessionIDs = 64
+	// MaxReasons bounds the reasons of one communication session.
+	MaxReasons = 16
+	// MaxFeatures bounds the features of one association of a participant with a session; a recording session remembers as many as
+	// it has associations.
+	MaxFeatures = 64
 	// MaxNames bounds the identities of one participant, the former ones included.
 	MaxNames = 32
 	// MaxAssociations bounds the association elements of each kind in a document, and the stream references in one of them.

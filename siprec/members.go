@@ -1,9 +1,6 @@
 package siprec
 
-import (
-	"slices"
-	"time"
-)
+import "slices"
 
 // member finds a member, or gives nil.
 func (u *update) member(id ParticipantID) *Member {
@@ -208,62 +205,4 @@ func orNil[T any](list []T) []T {
 		return nil
 	}
 	return list
-}
-
-// mark ends the presences that no longer hold and begins those that hold now.
-func (m *Metadata) mark(at time.Time) {
-	if at.IsZero() {
-		at = time.Unix(0, 0).UTC() // a zero To means that the presence lasts
-	}
-	for _, p := range m.Presences {
-		for _, t := range []time.Time{p.From, p.To} {
-			if t.After(at) {
-				at = t
-			}
-		}
-	}
-	now := m.sending()
-	m.Presences = slices.Clone(m.Presences)
-	for i := range m.Presences {
-		p := &m.Presences[i]
-		if !p.To.IsZero() {
-			continue
-		}
-		holds := slices.IndexFunc(now, func(q Presence) bool {
-			return q.Participant == p.Participant && q.Label == p.Label && q.AOR == p.AOR
-		})
-		if holds < 0 {
-			p.To = at
-		} else {
-			now = slices.Delete(now, holds, holds+1)
-		}
-	}
-	for _, p := range now {
-		if len(m.Presences) >= MaxPresences {
-			m.warn(WarnTooMany)
-			return
-		}
-		p.From = at
-		m.Presences = append(m.Presences, p)
-	}
-}
-
-// sending lists who sends which label now, without times.
-func (m *Metadata) sending() []Presence {
-	var out []Presence
-	for _, member := range m.Members {
-		p := m.participant(member.Participant)
-		if p == nil {
-			continue
-		}
-		for _, id := range member.Send {
-			label := m.label(id)
-			if label == "" {
-				m.warn(WarnDanglingStream)
-				continue
-			}
-			out = addNew(out, Presence{Participant: p.ID, AOR: p.AOR(), Label: label})
-		}
-	}
-	return out
 }

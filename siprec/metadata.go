@@ -40,12 +40,21 @@ type Session struct {
 	Group         GroupID
 	SIPSessionIDs []string // RFC 7989 identifiers, or Call-IDs, of the communication session
 	Start, Stop   Time
+	Reasons       []Reason // why it ended
+}
+
+// A Reason says why a communication session ended (RFC 7865 section 6.3.1): what a SIP Reason header field said (RFC 3326).
+type Reason struct {
+	Protocol string // "SIP" when the document names none
+	Cause    int    // 0 when it is not there or no number from 0 to 32767
+	Text     string
 }
 
 // A NameID is one identity of a participant: an address of record and a display name.
 type NameID struct {
-	AOR  string
-	Name string
+	AOR      string
+	Name     string
+	Language string // xml:lang of the name (RFC 5646), or ""
 }
 
 // A Participant is one party of a communication session (RFC 7865 section 6.5).
@@ -102,6 +111,14 @@ type ParticipantSession struct {
 	Participant             ParticipantID
 	Session                 SessionID
 	Associate, Disassociate Time
+	Features                []Feature
+}
+
+// A Feature is what a participant's device can or does in a session: a parameter of its Contact (RFC 3840 section 9), which <param>
+// carries (RFC 7865 section 6.6.1). Name is as it came, "isfocus", "+sip.rendering"; Value may be "".
+type Feature struct {
+	Name  string
+	Value string
 }
 
 // A ParticipantStream associates a participant with the streams that it sends and receives (RFC 7865 section 6.8).

@@ -171,6 +171,10 @@ func (m *mediaReader) attribute(name, value string) error {
 		if m.Label == "" {
 			m.Label = Label(value)
 		}
+	case "content":
+		if words := strings.FieldsFunc(strings.ToLower(value), func(c rune) bool { return c == ',' || c == ' ' }); len(m.Content) == 0 && isPrintable(value) {
+			m.Content = words[:min(len(words), MaxContents)]
+		}
 	case "rtpmap":
 		m.keep(m.rtpmaps, value)
 	case "fmtp":

@@ -15,6 +15,21 @@ type Presence struct {
 	To    time.Time // zero while it lasts
 }
 
+// An Attendance says that a participant was in a communication session from one instant to another.
+type Attendance struct {
+	Participant ParticipantID
+	Session     SessionID // "" when no association says which: the participant was in all of them
+	From        time.Time
+	To          time.Time // zero while it lasts
+}
+
+// A Capability is a feature of a participant in a session.
+type Capability struct {
+	Participant ParticipantID
+	Session     SessionID
+	Feature
+}
+
 // A Member is a participant who is in the recording session now.
 type Member struct {
 	Participant ParticipantID
@@ -33,8 +48,12 @@ type Metadata struct {
 	Streams      []Stream      // every one there ever was, with its newest label
 	Members      []Member      // who is here now, in the order of Participants
 	Presences    []Presence    // who sent which stream, from when to when, in order of From
-	Extensions   []Extension   // every value there ever was, the newest last
-	Warnings     []Warning     // each once
+	Attendances  []Attendance  // who was in which session, from when to when, in order of From
+	Features     []Capability  // what participants' devices could do, each once
+	// Recordings is the newest word of each session's association with the recording session.
+	Recordings []SessionRecording
+	Extensions []Extension // every value there ever was, the newest last
+	Warnings   []Warning   // each once
 }
 
 // Present lists the participants that are in the session now.

@@ -34,6 +34,11 @@ const (
 	WarnNoStreams Warning = "no-streams"
 	// WarnNoSenders: a complete document has participants and streams, and never says who sends which. Nobody is assumed.
 	WarnNoSenders Warning = "no-senders"
+	// WarnUnknownVersion: the namespace is that of a later version than 1 (RFC 7865 section 6.11); it was read as version 1.
+	WarnUnknownVersion Warning = "unknown-version"
+	// WarnSharedID: one identifier stands for two elements of different kinds, which RFC 7865 section 6.10 forbids. Each was read as
+	// what it is.
+	WarnSharedID Warning = "shared-id"
 	// WarnTooMany: the recording session is over a limit of what is remembered; what came later was left out.
 	WarnTooMany Warning = "too-many"
 )
