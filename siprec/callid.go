@@ -29,7 +29,8 @@ func (m *Metadata) CallKey(fallback string) string {
 }
 
 // CallIDs lists every identifier of the call that the metadata hold, for search, each once: SIP session ids (the halves of a
-// pair apart), session and group ids, and identifiers that known dialects put in extensions.
+// pair apart), session and group ids, and identifiers that known dialects put in extensions, in every form that others know them by
+// (see HeaderIDs).
 func (m *Metadata) CallIDs() []string {
 	var out []string
 	add := func(id string) {
@@ -43,29 +44,22 @@ func (m *Metadata) CallIDs() []string {
 				add(half)
 			}
 		}
-		add(string(s.ID))
+		for _, id := range idForms("", string(s.ID)) { // the UCID, of Avaya
+			add(id)
+		}
 		add(string(s.Group))
 	}
 	for _, g := range m.Groups {
 		add(string(g.ID))
 	}
 	for _, x := range m.Extensions {
-		if isCallID(lastStep(x.Name)) {
-			value, _, _ := strings.Cut(x.Value, ";encoding=") // of a User-to-User value (RFC 7433)
-			add(strings.TrimSpace(value))
+		if name := lastStep(x.Name); isCallID(name) {
+			for _, id := range idForms(name, x.Value) {
+				add(id)
+			}
 		}
 	}
 	return out
-}
-
-// isCallID tells whether an extension's folded name is that of a call identifier in a known dialect.
-func isCallID(name string) bool {
-	switch name {
-	case "ucid", "guid", "gucid", "ciscoguid", "ciscogucid", "exttrackingid", "callid", "gcid", "sessionid",
-		"xacmecallid", "xbroadworkscorrelationinfo", "calluuid", "connid", "xferredsessionid", "xferredgroupid":
-		return true
-	}
-	return false
 }
 
 // sessionIDHalves takes "a;remote=b" (RFC 7989 section 5) apart; anything else, such as a Call-ID, comes back whole.

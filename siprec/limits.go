@@ -58,6 +58,10 @@ const (
 	MaxSessions = 256
 	// MaxSIPSessionIDs bounds the SIP session identifiers of one communication session.
 	MaxSIPSessionIDs = 64
+	// MaxHeaderIDs bounds the identifiers that are taken from header fields.
+	MaxHeaderIDs = 64
+	// MaxIDBytes bounds one of them; the rest is cut off.
+	MaxIDBytes = 512
 	// MaxReasons bounds the reasons of one communication session.
 	MaxReasons = 16
 	// MaxFeatures bounds the features of one association of a participant with a session; a recording session remembers as many as
