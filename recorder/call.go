@@ -61,6 +61,7 @@ func (c *call) log() *zap.Logger {
 // keeps its sound.
 func (r *Recorder) Begin(ctx context.Context, in siprec.Invitation) (siprec.Answer, error) {
 	ctx = context.WithoutCancel(ctx) // a call that is cancelled meanwhile is ended by End, and every deed has its witness
+	in.Offer = r.offer(in.SRC, in.Offer)
 	labels := offeredLabels(r.cfg.Codecs, in.Offer)
 	if len(labels) == 0 {
 		return siprec.Answer{}, &siprec.Refusal{Kind: siprec.NoMedia, Reason: "no audio stream in a format that can be recorded; offer PCMU, PCMA, G722, opus or L16, over RTP or over SRTP with keys"}
@@ -81,6 +82,7 @@ func (r *Recorder) Begin(ctx context.Context, in siprec.Invitation) (siprec.Answ
 	if in.Metadata != nil {
 		c.metadata.Apply(in.Metadata, in.At)
 	}
+	r.warned(in, &c.metadata)
 	key := c.metadata.CallKey(in.Dialog.CallID)
 	offered := offeredData{
 		SRC: in.SRC, CallHash: r.words.hash(key), Streams: len(in.Offer.Media), Recordable: len(labels), Metadata: in.Metadata != nil,
@@ -122,7 +124,7 @@ func (r *Recorder) decisionData(c *call, key string, at time.Time) decisionData 
 			Record: c.decision.Record, Class: c.decision.Class, Rule: c.decision.Rule, Reason: string(c.decision.Reason),
 			Detail: c.decision.Detail, PolicyDigest: c.decision.Digest, At: utcMS(at),
 		},
-		SRC: c.src, CallHash: r.words.hash(key), Parties: []partyHash{},
+		SRC: c.src, Tenant: r.cfg.Profiles[c.src].Tenant, CallHash: r.words.hash(key), Parties: []partyHash{},
 	}
 	for _, p := range c.metadata.Present() {
 		if aor := p.AOR(); aor != "" {
@@ -175,6 +177,7 @@ func (r *Recorder) open(ctx context.Context, c *call, in siprec.Invitation, key 
 		ID: c.id, CallID: in.Dialog.CallID, SRC: in.SRC, CallKey: key, Headers: in.Headers,
 		Decision: r.decisionData(c, key, in.At).Decision, Class: class,
 	}}
+	r.about(in, &first)
 	if in.Metadata != nil {
 		first.Metadata = in.Metadata.Raw
 	}
@@ -257,6 +260,7 @@ func (r *Recorder) Update(ctx context.Context, dialog siprec.DialogID, ch siprec
 	if c == nil {
 		return siprec.Answer{}, fmt.Errorf("update: no such session")
 	}
+	ch.Offer = r.offer(c.src, ch.Offer)
 	if ch.Metadata != nil {
 		c.metadata.Apply(ch.Metadata, ch.At)
 	}
@@ -283,7 +287,7 @@ func (r *Recorder) Update(ctx context.Context, dialog siprec.DialogID, ch siprec
 	class, _ := r.cfg.Policy.Class(c.decision.Class)
 	before, keys := slices.Clone(c.streams), c.keepProtections()
 	c.assign(r.cfg.Policy, class, ch.Offer)
-	entry.Streams = c.entries(ch.Offer)
+	entry.Streams, entry.Lines = c.entries(ch.Offer), lines(ch.Offer)
 	if err := r.changeStreams(ctx, c, before, entry, ch.Metadata != nil); err != nil {
 		c.protections = keys
 		return siprec.Answer{}, err

@@ -47,6 +47,7 @@ type decisionData struct {
 	SRC      string      `json:"src"`
 	CallHash string      `json:"call_hash"`
 	Parties  []partyHash `json:"parties"`
+	Tenant   string      `json:"tenant,omitempty"`
 	Mandate  string      `json:"mandate,omitempty"`
 }
 

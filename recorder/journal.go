@@ -27,6 +27,7 @@ type journalEntry struct {
 	Begin    *beginEntry   `json:"begin,omitempty"`
 	Metadata []byte        `json:"metadata,omitempty"` // raw rs-metadata
 	Streams  []streamEntry `json:"streams,omitempty"`
+	Lines    []lineEntry   `json:"lines,omitempty"` // every m-line of the offer that Streams is of; absent in journals of older versions
 	End      *endEntry     `json:"end,omitempty"`
 	Warnings []string      `json:"warnings,omitempty"`
 	Pause    *pauseEntry   `json:"pause,omitempty"`
@@ -41,6 +42,9 @@ type beginEntry struct {
 	Headers  map[string]string `json:"headers,omitempty"`
 	Decision Decision          `json:"decision"`
 	Class    policy.Class      `json:"class"`
+
+	Tenant      string   `json:"tenant,omitempty"`
+	ExternalIDs []string `json:"external_ids,omitempty"` // of the kept headers
 }
 
 // A streamEntry says what one m-line is from now on.
@@ -101,6 +105,8 @@ type history struct {
 	assembly media.Assembly
 	ended    bool
 	damaged  bool // some records could not be read; the others could
+
+	metadata siprec.Metadata // at the end; once a sidecar was made of it
 }
 
 func (h *history) begin() *beginEntry { return h.entries[0].Begin }

@@ -41,6 +41,8 @@ type Config struct {
 	MinFree uint64
 	// Workers is how many recordings are finished at the same time. At least 1.
 	Workers int
+	// Profiles are what is known of each SRC, by its name; one that is not there demands nothing.
+	Profiles map[string]Profile
 	// MissingAfter is how long an active stream may bring nothing before Watch tells of it; 0 means MissingAfter.
 	MissingAfter time.Duration
 	// Clock tells the time; nil means time.Now.
@@ -55,6 +57,10 @@ type Observation struct {
 	Event   string
 	Class   string
 	Outcome string
+
+	// Of a metadata warning only.
+	SRC     string // name of the SRC profile
+	Warning siprec.Warning
 }
 
 // A Recorder takes calls and finishes recordings. Its methods may be called from several goroutines; those that concern one

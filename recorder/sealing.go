@@ -38,6 +38,7 @@ func (r *Recorder) seal(ctx context.Context, id string, key *seal.Key) (*Sidecar
 	}
 	plan := h.plan()
 	side := h.sidecar(plan)
+	h.describe(&side, plan)
 	side.rate(&plan)
 	if err := r.sealAudio(ctx, id, key, &plan, &side); err != nil {
 		return nil, fmt.Errorf("seal audio: %w", err)

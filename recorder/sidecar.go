@@ -1,6 +1,7 @@
 package recorder
 
 import (
+	"slices"
 	"time"
 
 	"github.com/greffier/greffier/media"
@@ -27,6 +28,9 @@ type Sidecar struct {
 	Pauses       []Pause       `json:"pauses"`
 	Warnings     []string      `json:"warnings"`
 	Metadata     []Received    `json:"metadata"`
+	// What the metadata say of the communication sessions; absent in sidecars of older versions.
+	CommunicationSessions []CommunicationSession `json:"communication_sessions,omitempty"`
+	Groups                []SessionGroup         `json:"groups,omitempty"`
 	// Waveform is made in the pass that writes the stored file, so that it shows what is in it (docs/decisions/0009).
 	Waveform *media.Waveform `json:"waveform,omitempty"`
 }
@@ -42,6 +46,10 @@ type Session struct {
 	EndedAt    time.Time         `json:"ended_at"`   // the instant after the last
 	DurationMS int64             `json:"duration_ms"`
 	EndCause   siprec.EndCause   `json:"end_cause"`
+
+	Tenant string `json:"tenant,omitempty"`
+	// ConversationKey is the call key that later metadata gave, when the first one was no more than the dialog's Call-ID.
+	ConversationKey string `json:"conversation_key,omitempty"`
 }
 
 // A Decision is why this call is recorded. It is made before the first packet is let in.
@@ -62,6 +70,11 @@ type Participant struct {
 	Name   string               `json:"name,omitempty"`
 	Number string               `json:"number,omitempty"`
 	Caller *bool                `json:"caller,omitempty"`
+
+	// Names are all identities, the newest first, when there are several or one tells its language.
+	Names    []Name       `json:"names,omitempty"`
+	Sessions []Attendance `json:"sessions,omitempty"`
+	Features []Feature    `json:"features,omitempty"`
 }
 
 // A Channel is one channel of the file: the stream with this label, and who sent it from when to when. It is never guessed:
@@ -70,6 +83,7 @@ type Channel struct {
 	Index        int                `json:"index"`
 	Label        siprec.Label       `json:"label"`
 	Mixed        bool               `json:"mixed"`
+	Content      []string           `json:"content,omitempty"` // a=content of the m-line (RFC 4796)
 	Participants []Presence         `json:"participants"`
 	Stats        *media.StreamStats `json:"stats,omitempty"`
 	// Levels are absent in sidecars of older versions; Quality is, too, of a channel on which nothing came.
@@ -158,12 +172,15 @@ func (h *history) sidecar(plan media.Plan) Sidecar {
 	var stats []media.StreamStats
 	labels := make([]siprec.Label, plan.Channels)
 	warn := warnings{seen: map[string]bool{}}
+	var matching siprec.Matching
 	for _, e := range h.entries {
 		warn.add(e.Warnings...)
+		matching.Offer(e.offer())
 		if e.Metadata != nil {
 			s.Metadata = append(s.Metadata, Received{At: e.At, XML: string(e.Metadata)})
 			if doc, err := siprec.ParseMetadata(e.Metadata); err == nil {
 				meta.Apply(doc, e.At)
+				matching.Metadata(&meta)
 			} else {
 				warn.add("metadata-unreadable")
 			}
@@ -178,19 +195,18 @@ func (h *history) sidecar(plan media.Plan) Sidecar {
 		}
 	}
 	s.Pauses = h.pauses(ms, end)
-	if len(s.Metadata) == 0 {
-		warn.add("no-metadata")
-	}
 	if h.damaged {
 		warn.add("spool-damaged")
 	}
-	for _, w := range meta.Warnings {
+	for _, w := range slices.Concat(meta.Warnings, matching.Warnings()) {
 		warn.add(string(w))
 	}
-	s.Session.CallIDs = meta.CallIDs()
+	s.Session.Tenant = b.Tenant
+	s.Session.CallIDs = joined(meta.CallIDs(), b.ExternalIDs)
 	s.Participants = participants(&meta)
 	s.Channels = channels(&meta, labels, stats, ms, end)
 	s.Warnings = append(s.Warnings, warn.list...)
+	h.metadata = meta
 	return s
 }
 

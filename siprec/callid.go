@@ -40,7 +40,7 @@ func (m *Metadata) CallIDs() []string {
 	}
 	for _, s := range m.Sessions {
 		for _, id := range s.SIPSessionIDs {
-			for _, half := range sessionIDHalves(id) {
+			for _, half := range SessionIDHalves(id) {
 				add(half)
 			}
 		}
@@ -60,6 +60,11 @@ func (m *Metadata) CallIDs() []string {
 		}
 	}
 	return out
+}
+
+// SessionIDHalves gives the halves that are known of a pair "a;remote=b" (RFC 7989 section 5); anything else, such as a Call-ID, whole.
+func SessionIDHalves(id string) []string {
+	return slices.DeleteFunc(sessionIDHalves(id), func(half string) bool { return strings.Trim(half, "0") == "" })
 }
 
 // sessionIDHalves takes "a;remote=b" (RFC 7989 section 5) apart; anything else, such as a Call-ID, comes back whole.

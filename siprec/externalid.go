@@ -63,8 +63,8 @@ func idForms(name, value string) []string {
 		add(userToUser(value)...)
 		return out
 	case strings.Contains(lower, ";remote="), name == "sessionid":
-		add(sessionIDHalves(value)...)
-		return slices.DeleteFunc(out, func(id string) bool { return strings.Trim(id, "0") == "" })
+		add(SessionIDHalves(value)...)
+		return out
 	}
 	value = strings.TrimSpace(value)
 	add(value)
@@ -87,7 +87,9 @@ func idForms(name, value string) []string {
 }
 
 // isUCID tells that a field of the folded name holds nothing but a UCID.
-func isUCID(name string) bool { return strings.HasSuffix(name, "ucid") && !strings.HasSuffix(name, "gucid") }
+func isUCID(name string) bool {
+	return strings.HasSuffix(name, "ucid") && !strings.HasSuffix(name, "gucid")
+}
 
 // userToUser reads one value of User-to-User: data in hexadecimal digits, then ";encoding=hex" and other parameters.
 func userToUser(value string) []string {

@@ -37,7 +37,7 @@ func Warnings() []Warning {
 	}
 }
 
-// Mismatches compares the state of the metadata with a session description, and names what does not fit, each once and in the order of
+// Mismatches compares the state of the metadata with a session description, nil when there is none, and names what does not fit, each once and in the order of
 // Warnings. Metadata that describe nothing give WarnNoMetadata, and nothing of what follows from it. Neither is changed.
 func Mismatches(meta *Metadata, offer *Offer) []Warning {
 	var m Matching
@@ -55,7 +55,8 @@ type Matching struct {
 	claimed   map[Label]bool
 	idle      map[ParticipantID]bool // true: has never had a stream
 	found     map[Warning]bool
-	described bool
+	described bool // there were metadata
+	compared  bool // there was a session description
 }
 
 // Offer adds a session description. Nil adds nothing.
@@ -63,6 +64,7 @@ func (m *Matching) Offer(o *Offer) {
 	if o == nil {
 		return
 	}
+	m.compared = true
 	seen := map[Label]bool{}
 	for _, line := range o.Media {
 		switch {
@@ -129,7 +131,7 @@ func (m *Matching) Warnings() []Warning {
 	}
 	if m.described {
 		for l := range m.claimed {
-			found[WarnLabelNotOffered] = found[WarnLabelNotOffered] || !m.offered[l]
+			found[WarnLabelNotOffered] = found[WarnLabelNotOffered] || m.compared && !m.offered[l]
 		}
 		for l := range m.unclaimed {
 			found[WarnLabelUnclaimed] = found[WarnLabelUnclaimed] || !m.claimed[l]
