@@ -66,6 +66,14 @@ func query(v url.Values) (catalog.Query, error) {
 			q.ByLoss = true
 		case "call_id":
 			q.CallID = value
+		case "tenant":
+			q.Tenant = value
+		case "conversation":
+			q.Conversation = value
+		case "recording_session":
+			q.RecordingSession = value
+		case "warning":
+			q.Warning = value
 		case "after":
 			q.After = value
 		case "limit":

@@ -51,7 +51,10 @@ func full(id string) catalog.Recording {
 			{AOR: "sip:+33611223344@carrier.example", Name: "Ålice", Number: "+33611223344", Role: "caller"},
 			{AOR: "sip:1001@corp.example", Name: "Bob", Number: "1001", Role: "callee"},
 		},
-		CallIDs:  []string{"a84b4c76e66710@sbc", "47755a9de7794ba387653f2099600ef2"},
+		CallIDs: []string{"a84b4c76e66710@sbc", "47755A9DE7794ba3-87653f2099600ef2"},
+
+		Conversation: "h:aa" + id, GroupHash: "h:bb" + id, RecordingSession: "5f0c" + id, Links: []string{"h:aa" + id, "h:bb" + id},
+
 		Audio:    catalog.Object{Key: "rec/orders/1.wav.age", Version: "v1", SHA256: "00ff", PlainSHA256: "11", Size: 1000, PlainSize: 900},
 		Sidecar:  catalog.Object{Key: "rec/orders/1.json.age", Version: "v2", SHA256: "22", PlainSHA256: "33", Size: 10, PlainSize: 9},
 		LockMode: "GOVERNANCE", LockedUntil: start.AddDate(0, 6, 0), QuarantineUntil: start.AddDate(0, 0, 1), RetainUntil: start.AddDate(0, 6, 0),
@@ -200,6 +203,7 @@ func TestCheckFindsDamage(t *testing.T) {
 	damages := map[string]string{
 		"search rows differ": "UPDATE participants SET number = '+1' WHERE position = 1",
 		"rows are missing":   "DELETE FROM call_ids WHERE position = 1",
+		"rows differ":        "UPDATE links SET link = 'h:0' WHERE position = 1",
 		"foreign_key_check":  "PRAGMA foreign_keys = 0; INSERT INTO call_ids VALUES ('none', 0, 'x')",
 		"recording 01":       "UPDATE recordings SET channels = '['",
 		"unknown state":      "UPDATE recordings SET state = 'lost'",

@@ -74,30 +74,36 @@ func (c *Catalog) checkSearch(ctx context.Context, r Recording) error {
 	for _, p := range r.Participants {
 		want = append(want, searchText(p)+"\n"+numberKey(p.Number))
 	}
-	want = append(want, r.CallIDs...)
+	for _, id := range r.CallIDs {
+		want = append(want, idKey(id))
+	}
+	want = append(want, r.Links...)
 	rows, err := c.read.QueryContext(ctx, `SELECT 1 AS kind, position, search || CHAR(10) || number AS text FROM participants WHERE recording_id = ?
-		UNION ALL SELECT 2, position, call_id FROM call_ids WHERE recording_id = ? ORDER BY kind, position`, r.ID, r.ID)
+		UNION ALL SELECT 2, position, call_id FROM call_ids WHERE recording_id = ?
+		UNION ALL SELECT 3, position, link FROM links WHERE recording_id = ? ORDER BY kind, position`, r.ID, r.ID, r.ID)
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
-	n := 0
+	var got []string
 	for rows.Next() {
 		var kind, position int
 		var text string
 		if err := rows.Scan(&kind, &position, &text); err != nil {
 			return err
 		}
-		if n >= len(want) || want[n] != text {
-			return fmt.Errorf("search rows differ from the recording at %q", text)
-		}
-		n++
+		got = append(got, text)
 	}
 	if err := rows.Err(); err != nil {
 		return err
 	}
-	if n != len(want) {
-		return fmt.Errorf("%d search rows are missing", len(want)-n)
+	if len(got) < len(want) {
+		return fmt.Errorf("%d search rows are missing", len(want)-len(got))
+	}
+	for i, text := range got {
+		if i >= len(want) || want[i] != text {
+			return fmt.Errorf("search rows differ from the recording at %q", text)
+		}
 	}
 	return nil
 }

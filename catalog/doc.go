@@ -11,6 +11,12 @@
 // call ids and the call's key. The caller makes them, in lower case; the catalog keeps them as they are, and finds them
 // by the whole hash only. Names are left empty.
 //
+// # Conversations
+//
+// Recordings that share a link belong to one conversation: the legs of a call, its retries, its halves on two servers, and the calls of
+// one communication session group. Links are keyed hashes of identifiers, so that they tell nothing, and calls that were not recorded
+// have them too. Query.Conversation follows them as far as they lead, up to a thousand recordings.
+//
 // # The file
 //
 // SQLite in WAL mode, every commit durable. Times are integers: milliseconds since 1970 in UTC, 0 where there is none. The

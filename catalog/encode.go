@@ -70,6 +70,9 @@ type recordingJSON struct {
 	SRC             string          `json:"src"`
 	Tenant          string          `json:"tenant,omitempty"`
 	CallKeyHash     string          `json:"call_key_hash,omitempty"`
+	Conversation    string          `json:"conversation,omitempty"`
+	GroupHash       string          `json:"group_hash,omitempty"`
+	Session         string          `json:"recording_session,omitempty"`
 	StartedAt       string          `json:"started_at"`
 	EndedAt         string          `json:"ended_at,omitempty"`
 	DurationMS      int64           `json:"duration_ms"`
@@ -94,7 +97,7 @@ type recordingJSON struct {
 func (r Recording) MarshalJSON() ([]byte, error) {
 	return json.Marshal(recordingJSON{
 		ID: r.ID, State: r.State, Class: r.Class, Rule: r.Rule, Reason: r.Reason, Detail: r.Detail, PolicyDigest: r.PolicyDigest,
-		SRC: r.SRC, Tenant: r.Tenant, CallKeyHash: r.CallKeyHash,
+		SRC: r.SRC, Tenant: r.Tenant, CallKeyHash: r.CallKeyHash, Conversation: r.Conversation, GroupHash: r.GroupHash, Session: r.RecordingSession,
 		StartedAt: formatTime(r.StartedAt), EndedAt: formatTime(r.EndedAt), DurationMS: r.Duration.Milliseconds(),
 		Participants: notNil(r.Participants), Channels: channelsJSON(r.Channels), CallIDs: notNil(r.CallIDs),
 		Audio: shown(r.Audio), Sidecar: shown(r.Sidecar),

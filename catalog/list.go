@@ -21,11 +21,17 @@ type Query struct {
 	// Number finds international numbers that begin like it ("+3361", "003361"), or, when it has no international prefix, numbers that end
 	// like it, leading zeros left aside ("0611223344" finds +33611223344, "1001" the extension). A hash finds itself.
 	Number string
-	CallID string // one identifier of the call, whole
+	CallID string // one identifier of the call, whole; one of hexadecimal digits without regard to case and hyphens
 	SRC    string
+	Tenant string
 	Class  string
 	Rule   string
 	State  State
+
+	// Conversation finds what belongs to one conversation, by the id of a recording of it, or by its own keyed hash.
+	Conversation     string
+	RecordingSession string // recordings of one SIP session
+	Warning          string // recordings with this warning
 
 	MOSBelow  float64 // worst MOS below this; 0: any
 	ByLoss    bool    // LossAbove counts
@@ -133,7 +139,7 @@ func (q Query) where() (string, []any, error) {
 	if !q.To.IsZero() {
 		and("started_at < ?", q.To.UnixMilli())
 	}
-	for _, exact := range []struct{ column, value string }{{"src", q.SRC}, {"class", q.Class}, {"rule", q.Rule}, {"state", string(q.State)}} {
+	for _, exact := range []struct{ column, value string }{{"src", q.SRC}, {"tenant", q.Tenant}, {"recording_session", q.RecordingSession}, {"class", q.Class}, {"rule", q.Rule}, {"state", string(q.State)}} {
 		if exact.value != "" {
 			and(exact.column+" = ?", exact.value)
 		}
@@ -162,7 +168,14 @@ func (q Query) where() (string, []any, error) {
 		and("id IN (SELECT p.recording_id FROM participants p WHERE "+condition+")", arg)
 	}
 	if q.CallID != "" {
-		and("id IN (SELECT i.recording_id FROM call_ids i WHERE i.call_id = ?)", q.CallID)
+		and("id IN (SELECT i.recording_id FROM call_ids i WHERE i.call_id = ?)", idKey(q.CallID))
+	}
+	if q.Conversation != "" {
+		and(conversationCondition, q.Conversation)
+		args = append(args, q.Conversation)
+	}
+	if q.Warning != "" {
+		and("EXISTS (SELECT 1 FROM json_each(recordings.warnings) w WHERE w.value = ?)", q.Warning)
 	}
 	return "WHERE " + strings.Join(conditions, " AND "), args, nil
 }
@@ -187,12 +200,12 @@ func (c *Catalog) recordings(ctx context.Context, tail string, args ...any) ([]R
 
 func scan(rows *sql.Rows) (Recording, error) {
 	var r Recording
-	var state, channels, participants, callIDs, audio, sidecar, endCause, warnings string
+	var state, channels, participants, callIDs, audio, sidecar, endCause, warnings, links string
 	var started, ended, duration, locked, quarantine, retain, gaps, pauses, longest int64
 	err := rows.Scan(&r.ID, &state, &r.Class, &r.Rule, &r.Reason, &r.Detail, &r.PolicyDigest, &r.SRC, &r.Tenant, &r.CallKeyHash,
 		&started, &ended, &duration, &channels, &participants, &callIDs, &audio, &sidecar,
 		&r.LockMode, &locked, &quarantine, &retain, &r.Gaps.Count, &gaps, &r.Pauses.Count, &pauses, &endCause, &warnings,
-		&r.Quality.MOS, &r.Quality.Loss, &longest)
+		&r.Quality.MOS, &r.Quality.Loss, &longest, &r.Conversation, &r.GroupHash, &r.RecordingSession, &links)
 	if err != nil {
 		return Recording{}, err
 	}
@@ -205,7 +218,7 @@ func scan(rows *sql.Rows) (Recording, error) {
 	r.Channels, err = parseChannels(channels)
 	err = errors.Join(err,
 		decode(participants, &r.Participants), decode(callIDs, &r.CallIDs), decode(audio, &r.Audio),
-		decode(sidecar, &r.Sidecar), decode(warnings, &r.Warnings))
+		decode(sidecar, &r.Sidecar), decode(warnings, &r.Warnings), decode(links, &r.Links))
 	if err != nil {
 		return Recording{}, fmt.Errorf("recording %s: %w", r.ID, err)
 	}

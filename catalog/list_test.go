@@ -37,6 +37,14 @@ func fixture(t testing.TB, c *catalog.Catalog) []catalog.Recording {
 			Participants: []catalog.Participant{person("h:b0b1001", "", "h:e1001")}},
 		{ID: "e", State: catalog.StateFailed, SRC: "core"},
 	}
+	rs[0].CallIDs = append(rs[0].CallIDs, "00705D4C5DCAAC41", "A1B2C3D4-0000-1111-2222-333344445555")
+	rs[0].Tenant, rs[3].Tenant = "blue", "red"
+	rs[0].RecordingSession, rs[2].RecordingSession = "rs1", "rs1"
+	rs[0].Warnings, rs[1].Warnings = []string{"label-missing", "no-metadata"}, []string{"label-missing-not"}
+	// a shares a link with d, d another with b; e has one that nobody shares.
+	for i, links := range []string{"h:k1 h:g1", "h:k2", "", "h:k1 h:k2", "h:k3"} {
+		rs[i].Links = strings.Fields(links)
+	}
 	rs[0].Quality, rs[1].Quality, rs[2].Quality = catalog.Quality{MOS: 4.41}, catalog.Quality{MOS: 3.1, Loss: 0.03}, catalog.Quality{MOS: 2, Loss: 0.1}
 	for i := range rs {
 		rs[i].StartedAt = start.Add(time.Duration(min(i, 3)) * time.Hour)
@@ -76,6 +84,20 @@ func TestList(t *testing.T) {
 		{"call id", catalog.Query{CallID: "shared"}, []string{"c", "a"}},
 		{"hashed call id", catalog.Query{CallID: "h:c0ffee"}, []string{"d"}},
 		{"part of a call id", catalog.Query{CallID: "id-"}, []string{}},
+		{"a UCID in other case", catalog.Query{CallID: "00705d4c5dcaac41"}, []string{"a"}},
+		{"a UUID without hyphens", catalog.Query{CallID: "a1b2c3d4000011112222333344445555"}, []string{"a"}},
+		{"case counts otherwise", catalog.Query{CallID: "ID-1"}, []string{}},
+		{"tenant", catalog.Query{Tenant: "blue"}, []string{"a"}},
+		{"warning", catalog.Query{Warning: "label-missing"}, []string{"a"}},
+		{"no such warning", catalog.Query{Warning: "label"}, []string{}},
+		{"recording session", catalog.Query{RecordingSession: "rs1"}, []string{"c", "a"}},
+		{"conversation of a recording", catalog.Query{Conversation: "a"}, []string{"d", "b", "a"}},
+		{"from its other end", catalog.Query{Conversation: "b"}, []string{"d", "b", "a"}},
+		{"by a link", catalog.Query{Conversation: "h:g1"}, []string{"d", "b", "a"}},
+		{"of a recording without links", catalog.Query{Conversation: "c"}, []string{"c"}},
+		{"of one alone", catalog.Query{Conversation: "e"}, []string{"e"}},
+		{"of nothing", catalog.Query{Conversation: "h:0"}, []string{}},
+		{"conversation and state", catalog.Query{Conversation: "a", State: catalog.StateNotRecorded}, []string{"d"}},
 		{"worse than", catalog.Query{MOSBelow: 3.5}, []string{"c", "b"}},
 		{"worse than, and not equal", catalog.Query{MOSBelow: 3.1}, []string{"c"}},
 		{"any loss", catalog.Query{ByLoss: true}, []string{"c", "b"}},
@@ -113,6 +135,17 @@ func TestList(t *testing.T) {
 	}
 	if _, err := c.Count(t.Context(), catalog.Query{Number: "+"}); err == nil {
 		t.Error("a number without digits was counted")
+	}
+}
+
+// TestConversationIsBounded: an identifier that an SRC uses for every call does not make everything one conversation.
+func TestConversationIsBounded(t *testing.T) {
+	c := open(t, file(t))
+	for i := range 1010 {
+		put(t, c, catalog.Recording{ID: fmt.Sprint(i), State: catalog.StateStored, StartedAt: start, Links: []string{"h:all", fmt.Sprintf("h:%d", i)}})
+	}
+	if n, err := c.Count(t.Context(), catalog.Query{Conversation: "7"}); n != 1000 || err != nil {
+		t.Errorf("%d recordings, %v", n, err)
 	}
 }
 

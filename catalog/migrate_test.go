@@ -2,6 +2,7 @@ package catalog_test
 
 import (
 	"database/sql"
+	"fmt"
 	"net/url"
 	"testing"
 
@@ -10,11 +11,40 @@ import (
 	"github.com/greffier/greffier/catalog"
 )
 
-// TestOlderFile: a catalog of the version without quality keeps its rows, which nobody has rated.
+// downTo undoes migrations, the newest first, down to a version.
+func downTo(version int) []string {
+	all := map[int][]string{
+		3: {
+			"UPDATE call_ids SET call_id = '47755A9DE7794ba3-87653f2099600ef2' WHERE position = 1",
+			"DROP TABLE links", "DROP INDEX recordings_by_tenant", "DROP INDEX recordings_by_recording_session",
+			"ALTER TABLE recordings DROP COLUMN links", "ALTER TABLE recordings DROP COLUMN recording_session",
+			"ALTER TABLE recordings DROP COLUMN group_hash", "ALTER TABLE recordings DROP COLUMN conversation",
+		},
+		2: {
+			"ALTER TABLE recordings DROP COLUMN mos", "ALTER TABLE recordings DROP COLUMN loss",
+			"ALTER TABLE recordings DROP COLUMN longest_gap_ms",
+		},
+	}
+	var out []string
+	for v := len(all) + 1; v > version; v-- {
+		out = append(out, all[v]...)
+	}
+	return append(out, fmt.Sprintf("DELETE FROM goose_db_version WHERE version_id > %d", version))
+}
+
+// TestOlderFile: a catalog of the versions without quality, and without conversations, keeps its rows: nobody has rated them, a call's
+// key is its conversation, and identifiers are found in any case.
 func TestOlderFile(t *testing.T) {
+	for _, version := range []int{1, 2} {
+		t.Run(fmt.Sprint(version), func(t *testing.T) { testOlderFile(t, version) })
+	}
+}
+
+func testOlderFile(t *testing.T, version int) {
 	path := file(t)
 	c := open(t, path)
 	want := full("01")
+	want.Conversation, want.GroupHash, want.RecordingSession, want.Links = want.CallKeyHash, "", "", []string{want.CallKeyHash}
 	put(t, c, want)
 	if err := c.Close(); err != nil {
 		t.Fatal(err)
@@ -23,10 +53,7 @@ func TestOlderFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, statement := range []string{
-		"ALTER TABLE recordings DROP COLUMN mos", "ALTER TABLE recordings DROP COLUMN loss", "ALTER TABLE recordings DROP COLUMN longest_gap_ms",
-		"DELETE FROM goose_db_version WHERE version_id > 1",
-	} {
+	for _, statement := range downTo(version) {
 		if _, err := db.Exec(statement); err != nil {
 			t.Fatalf("%s: %v", statement, err)
 		}
@@ -38,6 +65,11 @@ func TestOlderFile(t *testing.T) {
 	got, err := c.Get(t.Context(), "01")
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("%v, recordings differ (-want +got):\n%s", err, diff)
+	}
+	for _, q := range []catalog.Query{{Conversation: "01"}, {Conversation: want.CallKeyHash}, {CallID: "47755a9de7794ba387653f2099600EF2"}} {
+		if rows, err := c.List(t.Context(), q); err != nil || len(rows) != 1 {
+			t.Errorf("%+v finds %d, %v", q, len(rows), err)
+		}
 	}
 	if rows, err := c.List(t.Context(), catalog.Query{MOSBelow: 4.5}); err != nil || len(rows) != 0 {
 		t.Errorf("of what nobody rated %d are bad, %v", len(rows), err)

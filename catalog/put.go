@@ -12,7 +12,7 @@ import (
 const columns = `id, state, class, rule, reason, detail, policy_digest, src, tenant, call_key_hash,
 	started_at, ended_at, duration_ms, channels, participants, call_ids, audio, sidecar,
 	lock_mode, locked_until, quarantine_until, retain_until, gaps, gaps_ms, pauses, pauses_ms, end_cause, warnings,
-	mos, loss, longest_gap_ms`
+	mos, loss, longest_gap_ms, conversation, group_hash, recording_session, links`
 
 func (r *Recording) values() []any {
 	return []any{
@@ -22,6 +22,7 @@ func (r *Recording) values() []any {
 		r.LockMode, millis(r.LockedUntil), millis(r.QuarantineUntil), millis(r.RetainUntil),
 		r.Gaps.Count, r.Gaps.Total.Milliseconds(), r.Pauses.Count, r.Pauses.Total.Milliseconds(), string(r.EndCause), encode(notNil(r.Warnings)),
 		r.Quality.MOS, r.Quality.Loss, r.Quality.LongestGap.Milliseconds(),
+		r.Conversation, r.GroupHash, r.RecordingSession, encode(notNil(r.Links)),
 	}
 }
 
@@ -52,7 +53,7 @@ func putIn(ctx context.Context, tx *sql.Tx, r Recording, now int64) error {
 	if _, err := tx.ExecContext(ctx, putRecording, append(r.values(), now, now)...); err != nil {
 		return err
 	}
-	for _, table := range []string{"participants", "call_ids"} {
+	for _, table := range []string{"participants", "call_ids", "links"} {
 		if _, err := tx.ExecContext(ctx, "DELETE FROM "+table+" WHERE recording_id = ?", r.ID); err != nil {
 			return err
 		}
@@ -65,7 +66,12 @@ func putIn(ctx context.Context, tx *sql.Tx, r Recording, now int64) error {
 		}
 	}
 	for i, id := range r.CallIDs {
-		if _, err := tx.ExecContext(ctx, "INSERT INTO call_ids (recording_id, position, call_id) VALUES (?, ?, ?)", r.ID, i, id); err != nil {
+		if _, err := tx.ExecContext(ctx, "INSERT INTO call_ids (recording_id, position, call_id) VALUES (?, ?, ?)", r.ID, i, idKey(id)); err != nil {
+			return err
+		}
+	}
+	for i, link := range r.Links {
+		if _, err := tx.ExecContext(ctx, "INSERT INTO links (recording_id, position, link) VALUES (?, ?, ?)", r.ID, i, link); err != nil {
 			return err
 		}
 	}

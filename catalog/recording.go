@@ -93,6 +93,13 @@ type Recording struct {
 	Tenant      string
 	CallKeyHash string // keyed hash of what sampling identified the call by
 
+	// Conversation is the keyed hash of what identifies the call in the end: recordings of one call have the same, whichever session,
+	// server or SRC they came by, as far as the SRCs say so.
+	Conversation     string
+	GroupHash        string   // keyed hash of the communication session group, or ""
+	RecordingSession string   // which SIP session recorded it; several communication sessions may share one, or ""
+	Links            []string // keyed hashes: recordings that share one belong to one conversation
+
 	StartedAt time.Time // never zero
 	EndedAt   time.Time
 	Duration  time.Duration // of the audio

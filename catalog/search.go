@@ -1,6 +1,9 @@
 package catalog
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // fold gives text as it is searched: without regard to case.
 func fold(s string) string { return strings.ToLower(s) }
@@ -31,6 +34,30 @@ func numberKey(s string) string {
 	}
 	return digits // zeros only, or nothing
 }
+
+// shortestHex is from how many digits on an identifier is taken for a hexadecimal number.
+const shortestHex = 16
+
+// idKey gives an identifier of a call as it is searched: one of hexadecimal digits without regard to case and to hyphens between them,
+// others, Call-IDs above all, as they are.
+func idKey(s string) string {
+	digits := strings.ReplaceAll(s, "-", "")
+	if len(digits) < shortestHex || strings.Trim(digits, "0123456789abcdefABCDEF") != "" {
+		return s
+	}
+	return strings.ToLower(digits)
+}
+
+// maxConversation bounds the recordings of one conversation: identifiers that an SRC uses again for every call must not make a search
+// of everything.
+const maxConversation = 1000
+
+// conversationCondition is the condition for every recording that shares a link with the one that is named, by its id or by its
+// conversation, or with one that does, and so on. It takes the name twice.
+var conversationCondition = fmt.Sprintf(`id IN (WITH RECURSIVE mine (id) AS (
+	SELECT r.id FROM recordings r WHERE r.id = ? UNION SELECT l.recording_id FROM links l WHERE l.link = ?
+	UNION SELECT theirs.recording_id FROM mine JOIN links ours ON ours.recording_id = mine.id JOIN links theirs ON theirs.link = ours.link
+	LIMIT %d) SELECT id FROM mine)`, maxConversation)
 
 // notHashed keeps searches for text from finding the digits and letters of hashes.
 const notHashed = " NOT LIKE '" + HashPrefix + "%'"

@@ -48,6 +48,8 @@ type decisionData struct {
 	CallHash string      `json:"call_hash"`
 	Parties  []partyHash `json:"parties"`
 	Tenant   string      `json:"tenant,omitempty"`
+
+	RecordingSession string `json:"recording_session,omitempty"`
 	Mandate  string      `json:"mandate,omitempty"`
 }
 

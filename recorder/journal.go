@@ -43,6 +43,9 @@ type beginEntry struct {
 	Decision Decision          `json:"decision"`
 	Class    policy.Class      `json:"class"`
 
+	// RecordingSession is the same for all recordings of one dialog.
+	RecordingSession string `json:"recording_session,omitempty"`
+
 	Tenant      string   `json:"tenant,omitempty"`
 	ExternalIDs []string `json:"external_ids,omitempty"` // of the kept headers
 }

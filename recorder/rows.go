@@ -36,7 +36,7 @@ func (w *words) storedRow(s *Sidecar, o objectData) catalog.Recording {
 		ID: s.ID, State: catalog.StateStored, Class: s.Class.Name, Rule: s.Decision.Rule, Reason: s.Decision.Reason,
 		Detail: s.Decision.Detail, PolicyDigest: s.Decision.PolicyDigest, SRC: s.Session.SRC, CallKeyHash: w.hash(s.Session.CallKey),
 		StartedAt: s.Session.StartedAt, EndedAt: s.Session.EndedAt, Duration: time.Duration(s.Session.DurationMS) * time.Millisecond,
-		EndCause: s.Session.EndCause, Warnings: s.Warnings,
+		EndCause: s.Session.EndCause, Warnings: s.Warnings, Tenant: s.Session.Tenant,
 		Audio: catalog.Object{
 			Key: o.Audio.Key, Version: o.Audio.VersionID, SHA256: o.Audio.SHA256, Size: o.Audio.Size, PlainSHA256: s.Audio.SHA256, PlainSize: s.Audio.Size,
 		},
@@ -54,6 +54,7 @@ func (w *words) storedRow(s *Sidecar, o objectData) catalog.Recording {
 		row.Pauses.Total += time.Duration(p.ToMS-p.FromMS) * time.Millisecond
 	}
 	row.Quality = s.worstQuality()
+	w.relate(&row, s)
 	if s.Class.Keeps(policy.FieldCallIDs) {
 		row.CallIDs = append([]string{s.Session.CallID}, s.Session.CallIDs...)
 	}
@@ -118,7 +119,9 @@ func keptChannel(c Channel, people map[siprec.ParticipantID]catalog.Participant,
 // progress indexes a call that is being recorded, so that it can be seen before it is stored.
 func (w *words) progress(first journalEntry, channels int) catalog.Recording {
 	h := history{entries: []journalEntry{first}}
-	s := h.sidecar(media.Plan{Channels: channels, Rate: media.Rate})
+	plan := media.Plan{Channels: channels, Rate: media.Rate}
+	s := h.sidecar(plan)
+	h.describe(&s, plan)
 	row := w.storedRow(&s, objectData{})
 	row.State, row.StartedAt = catalog.StateRecording, utcMS(first.At)
 	row.EndedAt, row.EndCause, row.Warnings, row.QuarantineUntil, row.RetainUntil = time.Time{}, "", nil, time.Time{}, time.Time{}
@@ -134,7 +137,8 @@ func (w *words) progress(first journalEntry, channels int) catalog.Recording {
 func unrecorded(id string, d decisionData) catalog.Recording {
 	row := catalog.Recording{
 		ID: id, State: catalog.StateNotRecorded, Class: d.Class, Rule: d.Rule, Reason: d.Reason, Detail: d.Detail,
-		PolicyDigest: d.PolicyDigest, SRC: d.SRC, StartedAt: d.At, CallKeyHash: d.CallHash,
+		PolicyDigest: d.PolicyDigest, SRC: d.SRC, Tenant: d.Tenant, StartedAt: d.At, CallKeyHash: d.CallHash,
+		Conversation: d.CallHash, Links: []string{d.CallHash}, RecordingSession: d.RecordingSession,
 	}
 	for _, p := range d.Parties {
 		row.Participants = append(row.Participants, catalog.Participant{AOR: p.AOR, Number: p.Number})

@@ -47,6 +47,12 @@ type Session struct {
 	DurationMS int64             `json:"duration_ms"`
 	EndCause   siprec.EndCause   `json:"end_cause"`
 
+	// RecordingSession is the same for all recordings of one dialog with an SRC; CommunicationSession and Group are the metadata's
+	// names for what this one holds.
+	RecordingSession     string           `json:"recording_session,omitempty"`
+	CommunicationSession siprec.SessionID `json:"communication_session,omitempty"`
+	Group                siprec.GroupID   `json:"group,omitempty"`
+
 	Tenant string `json:"tenant,omitempty"`
 	// ConversationKey is the call key that later metadata gave, when the first one was no more than the dialog's Call-ID.
 	ConversationKey string `json:"conversation_key,omitempty"`
@@ -201,7 +207,7 @@ func (h *history) sidecar(plan media.Plan) Sidecar {
 	for _, w := range slices.Concat(meta.Warnings, matching.Warnings()) {
 		warn.add(string(w))
 	}
-	s.Session.Tenant = b.Tenant
+	s.Session.RecordingSession, s.Session.Tenant = b.RecordingSession, b.Tenant
 	s.Session.CallIDs = joined(meta.CallIDs(), b.ExternalIDs)
 	s.Participants = participants(&meta)
 	s.Channels = channels(&meta, labels, stats, ms, end)

@@ -26,8 +26,16 @@ function party(p) {
   return p.name || p.number || p.aor || "unknown";
 }
 
+const conversations = new Map(); // the last row of each that is shown
+
 function show(r) {
   const row = rows.insertRow();
+  const before = r.conversation && conversations.get(r.conversation);
+  if (before) {
+    before.after(row);
+    row.className = "part";
+  }
+  conversations.set(r.conversation, row);
   cell(row, when(r.started_at)).className = "number";
   cell(row, r.state === "not_recorded" ? "" : length(r.duration_ms)).className = "number";
   cell(row, (r.participants || []).map(party).join(", "), r.src && `by ${r.src}`);
@@ -63,7 +71,10 @@ async function load(more) {
   if (answer.status === 401) return ask();
   const body = await answer.json();
   if (!answer.ok) return say(body.detail);
-  if (!more) rows.replaceChildren();
+  if (!more) {
+    rows.replaceChildren();
+    conversations.clear();
+  }
   body.recordings.forEach(show);
   next = body.next;
   $("more").hidden = !next;

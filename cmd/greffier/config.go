@@ -79,6 +79,20 @@ type SourceConfig struct {
 	// SIP header fields that policy rules may read, as X-Queue.
 	Headers []string `yaml:"headers"`
 
+	// SIP header fields that hold an identifier of the call, as X-Call-ID: recordings are found by it (--call-id), subject to what
+	// their class keeps. They are kept as headers are. Session-ID, Cisco-Guid and User-to-User are understood when headers keeps them.
+	ExternalIDs []string `yaml:"external_ids"`
+
+	// Whose calls these are, where several parties share the recorder: a name that recordings are found by (--tenant).
+	Tenant string `yaml:"tenant"`
+
+	// Codecs that may be answered, in the order of preference, as [PCMA, opus]; absent: every one that can be decoded, in the order of
+	// the offer. A stream that offers none of them is refused.
+	Codecs []string `yaml:"codecs"`
+
+	// Whether media are protected: allowed, as offered; required, clear media are refused; forbidden, SRTP is refused.
+	SRTP string `yaml:"srtp" default:"allowed"`
+
 	// Refuse calls that come without recording metadata instead of recording them with a warning.
 	RequireMetadata bool `yaml:"require_metadata"`
 }

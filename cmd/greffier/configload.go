@@ -17,6 +17,9 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/greffier/greffier/media"
+	"github.com/greffier/greffier/media/codec"
+	"github.com/greffier/greffier/recorder"
+	"github.com/greffier/greffier/siprec"
 	"github.com/greffier/greffier/siprec/srs"
 )
 
@@ -151,6 +154,9 @@ func (c Config) check() error {
 	if _, err := c.sources(); err != nil {
 		problems = append(problems, err)
 	}
+	if _, err := c.profiles(); err != nil {
+		problems = append(problems, err)
+	}
 	if c.Media.Address != "" {
 		if a, err := netip.ParseAddr(c.Media.Address); err != nil || a.IsUnspecified() {
 			problems = append(problems, fmt.Errorf("media.address: %q cannot be sent to; write an IPv4 or IPv6 address, or leave it out", c.Media.Address))
@@ -229,7 +235,7 @@ func (c Config) sources() ([]srs.Source, error) {
 			return nil, fmt.Errorf("sip.sources[%d]: every source needs a name of its own", i)
 		}
 		seen[s.Name] = true
-		src := srs.Source{Name: s.Name, TLSNames: s.TLSNames, AnySource: s.AnyMediaSource, Headers: s.Headers, RequireMetadata: s.RequireMetadata}
+		src := srs.Source{Name: s.Name, TLSNames: s.TLSNames, AnySource: s.AnyMediaSource, Headers: s.keptHeaders(), RequireMetadata: s.RequireMetadata}
 		if len(s.Addresses)+len(s.TLSNames) == 0 {
 			return nil, fmt.Errorf("sip.sources[%d] %s: addresses are needed, as 192.0.2.10 or 192.0.2.0/28, or tls_names", i, s.Name)
 		}
@@ -241,6 +247,47 @@ func (c Config) sources() ([]srs.Source, error) {
 			src.Prefixes = append(src.Prefixes, p)
 		}
 		out = append(out, src)
+	}
+	return out, nil
+}
+
+// keptHeaders are the header fields that policy rules may read and those that hold identifiers.
+func (s SourceConfig) keptHeaders() []string {
+	out := slices.Clone(s.Headers)
+	for _, name := range s.ExternalIDs {
+		if !slices.ContainsFunc(out, func(h string) bool { return strings.EqualFold(h, name) }) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// decodes tells whether there is any form of a codec that can be decoded.
+func decodes(known codec.Set, name string) bool {
+	for _, rate := range []int{8000, 16000, 48000} {
+		for _, channels := range []int{1, 2} {
+			if _, ok := known.Lookup(codec.Format{Name: name, ClockRate: rate, Channels: channels, Params: "octet-align=1"}); ok {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// profiles are the SRC profiles as the recorder takes them.
+func (c Config) profiles() (map[string]recorder.Profile, error) {
+	out := map[string]recorder.Profile{}
+	for i, s := range c.SIP.Sources {
+		demands, err := siprec.ParseDemands(s.Codecs, s.SRTP)
+		if err != nil {
+			return nil, fmt.Errorf("sip.sources[%d] %s: %w", i, s.Name, err)
+		}
+		for _, name := range demands.Codecs {
+			if !decodes(codec.Set{G729: c.Media.G729}, name) {
+				return nil, fmt.Errorf("sip.sources[%d] %s: codecs: this program does not decode %s; write PCMU, PCMA, G722, opus or another that it decodes, or leave the key out", i, s.Name, name)
+			}
+		}
+		out[s.Name] = recorder.Profile{Tenant: s.Tenant, ExternalIDs: s.ExternalIDs, Demands: demands}
 	}
 	return out, nil
 }

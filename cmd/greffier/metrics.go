@@ -18,6 +18,7 @@ type metrics struct {
 	registry *prometheus.Registry
 	events   *prometheus.CounterVec
 	refusals *prometheus.CounterVec
+	warnings *prometheus.CounterVec
 }
 
 func newMetrics() *metrics {
@@ -29,8 +30,11 @@ func newMetrics() *metrics {
 		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "greffier_sip_refused_total", Help: "SIP requests that were not accepted, by status.",
 		}, []string{"status"}),
+		warnings: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "greffier_metadata_warnings_total", Help: "Recording sessions whose first metadata had a fault, or did not fit the session description, by fault and SRC profile.",
+		}, []string{"warning", "src"}),
 	}
-	m.registry.MustRegister(m.events, m.refusals, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.registry.MustRegister(m.events, m.refusals, m.warnings, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
@@ -75,7 +79,12 @@ func (m *metrics) watch(r *recorder.Recorder, s *spool.Spool) {
 	})
 }
 
+// observe counts a deed, or a warning of one of the names that package siprec has.
 func (m *metrics) observe(o recorder.Observation) {
+	if o.Warning != "" {
+		m.warnings.WithLabelValues(string(o.Warning), o.SRC).Inc()
+		return
+	}
 	m.events.WithLabelValues(o.Event, o.Class, o.Outcome).Inc()
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/greffier/greffier/catalog"
 	"github.com/greffier/greffier/policy"
 	"github.com/greffier/greffier/recorder"
+	"github.com/greffier/greffier/siprec"
 )
 
 type recordingsCmd struct {
@@ -46,8 +47,13 @@ type listCmd struct {
 	Rule   string `placeholder:"NAME" help:"Rule that decided."`
 	State  string `placeholder:"STATE" help:"recording, finishing, stored, locked, not_recorded, failed or expired."`
 	CallID string `name:"call-id" placeholder:"ID" help:"An identifier of the call: Call-ID, Session-ID, UCID ..."`
+	Tenant string `placeholder:"NAME" help:"Tenant of the SRC profile."`
 	Limit  int    `help:"At most so many, newest first; 0: all." default:"0"`
 	JSON   bool   `name:"json" help:"Print JSON."`
+
+	Conversation     string `placeholder:"ID" help:"Everything of one conversation (legs, retries, halves on two servers, transfers in one group): a recording's id, or the conversation's."`
+	RecordingSession string `placeholder:"ID" help:"Everything that one SIP session recorded."`
+	Warning          string `placeholder:"NAME" help:"Recordings with this warning, as no-metadata or label-unclaimed."`
 
 	MOSBelow  float64  `name:"mos-below" placeholder:"MOS" help:"Worst channel rated below this, 1 to 4.5."`
 	LossAbove *float64 `name:"loss-above" placeholder:"PERCENT" help:"Worst channel lost more than this share of its packets."`
@@ -56,7 +62,7 @@ type listCmd struct {
 func (l listCmd) query() (catalog.Query, error) {
 	q := catalog.Query{
 		Party: l.Party, Number: l.Number, SRC: l.SRC, Class: l.Class, Rule: l.Rule, State: catalog.State(l.State), CallID: l.CallID, Limit: l.Limit,
-		MOSBelow: l.MOSBelow,
+		MOSBelow: l.MOSBelow, Tenant: l.Tenant, Conversation: l.Conversation, RecordingSession: l.RecordingSession, Warning: l.Warning,
 	}
 	if l.LossAbove != nil {
 		if !(*l.LossAbove >= 0 && *l.LossAbove <= 100) {
@@ -127,7 +133,8 @@ func printJSON(w io.Writer, v any) error {
 // printRecordings writes a table that a person reads.
 func printRecordings(w io.Writer, rows []catalog.Recording) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "ID\tSTARTED\tLENGTH\tSTATE\tCLASS\tRULE\tREASON\tPARTIES\tLOCKED UNTIL")
+	fmt.Fprintln(t, "ID\tSTARTED\tLENGTH\tSTATE\tCLASS\tRULE\tREASON\tPARTIES\tLOCKED UNTIL\tCONVERSATION")
+	shared := sharedConversations(rows)
 	for _, r := range rows {
 		length, locked := "", ""
 		if r.State != catalog.StateNotRecorded {
@@ -136,9 +143,24 @@ func printRecordings(w io.Writer, rows []catalog.Recording) error {
 		if !r.LockedUntil.IsZero() {
 			locked = r.LockedUntil.Local().Format(time.DateTime) + " " + r.LockMode
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, r.StartedAt.Local().Format(time.DateTime), length, r.State, r.Class, r.Rule, r.Reason, parties(r), locked)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, r.StartedAt.Local().Format(time.DateTime), length, r.State, r.Class, r.Rule, r.Reason, parties(r), locked, shared[r.Conversation])
 	}
 	return t.Flush()
+}
+
+// conversationDigits is how much of a conversation's hash tells it from the others of a list.
+const conversationDigits = 8
+
+// sharedConversations gives a short name to every conversation that several of the rows are of.
+func sharedConversations(rows []catalog.Recording) map[string]string {
+	count, names := map[string]int{}, map[string]string{}
+	for _, r := range rows {
+		count[r.Conversation]++
+		if short := strings.TrimPrefix(r.Conversation, catalog.HashPrefix); short != "" && count[r.Conversation] > 1 {
+			names[r.Conversation] = short[:min(len(short), conversationDigits)]
+		}
+	}
+	return names
 }
 
 func parties(r catalog.Recording) string {
@@ -176,7 +198,34 @@ func (c showCmd) Run(ctx context.Context, s streams) error {
 	if side != nil {
 		side.Waveform = nil // thousands of figures, for players: GET /api/v1/recordings/{id}/waveform
 	}
-	return printJSON(s.out, map[string]any{"catalog": row, "sidecar": side})
+	conversation, session, err := p.archive.Related(ctx, row)
+	if err != nil {
+		return err
+	}
+	return printJSON(s.out, map[string]any{
+		"catalog": row, "sidecar": side, "conversation": relatives(conversation), "recording_session": relatives(session),
+	})
+}
+
+// A relative is another recording that belongs with the one that is shown.
+type relative struct {
+	ID         string          `json:"id"`
+	State      catalog.State   `json:"state"`
+	SRC        string          `json:"src"`
+	StartedAt  time.Time       `json:"started_at"`
+	EndedAt    time.Time       `json:"ended_at,omitzero"`
+	DurationMS int64           `json:"duration_ms"`
+	EndCause   siprec.EndCause `json:"end_cause,omitempty"`
+}
+
+func relatives(rows []catalog.Recording) []relative {
+	out := []relative{}
+	for _, r := range rows {
+		out = append(out, relative{
+			ID: r.ID, State: r.State, SRC: r.SRC, StartedAt: r.StartedAt, EndedAt: r.EndedAt, DurationMS: r.Duration.Milliseconds(), EndCause: r.EndCause,
+		})
+	}
+	return out
 }
 
 type playCmd struct {

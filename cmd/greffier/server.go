@@ -144,12 +144,16 @@ func (m *Main) open(ctx context.Context) (err error) {
 		return err
 	}
 	m.metrics = newMetrics()
+	profiles, err := c.profiles()
+	if err != nil {
+		return err
+	}
 	a := m.parts.archive
 	m.recorder, err = recorder.New(recorder.Config{
 		Codecs: codec.Set{G729: c.Media.G729},
 		Policy: m.parts.policy, Receiver: m.receiver, Spool: m.spool, Keys: a.Keys, Store: a.Store, Catalog: a.Catalog, Audit: a.Audit,
 		PseudonymKey: m.parts.pseudonymKey, MinFree: c.Spool.MinFree, Workers: c.Spool.Workers, Log: m.log.Named("recorder"), Observe: m.metrics.observe,
-		MissingAfter: c.Media.Missing,
+		MissingAfter: c.Media.Missing, Profiles: profiles,
 	})
 	if err != nil {
 		return err
