@@ -251,7 +251,6 @@ func channels(m *siprec.Metadata, labels []siprec.Label, stats []media.StreamSta
 	out := []Channel{}
 	for i, label := range labels {
 		c := Channel{Index: i, Label: label, Participants: []Presence{}}
-		together := 0 // participants that send this label at the same time
 		for _, p := range m.Presences {
 			if p.Label != label {
 				continue
@@ -259,11 +258,10 @@ func channels(m *siprec.Metadata, labels []siprec.Label, stats []media.StreamSta
 			to := p.To
 			if to.IsZero() {
 				to = end
-				together++
 			}
 			c.Participants = append(c.Participants, Presence{Participant: p.Participant, FromMS: ms(p.From), ToMS: ms(to)})
 		}
-		c.Mixed = mixed[label] || together > 1
+		c.Mixed = mixed[label] || together(c.Participants)
 		for j := range stats {
 			if stats[j].Channel == i {
 				c.Stats = &stats[j]
@@ -272,6 +270,18 @@ func channels(m *siprec.Metadata, labels []siprec.Label, stats []media.StreamSta
 		out = append(out, c)
 	}
 	return out
+}
+
+// together tells whether several participants were on a channel at the same time, however long ago.
+func together(list []Presence) bool {
+	for i, p := range list {
+		for _, q := range list[:i] {
+			if p.Participant != q.Participant && p.FromMS < q.ToMS && q.FromMS < p.ToMS {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // warnings is a list without repetitions.
