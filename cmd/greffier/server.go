@@ -365,11 +365,15 @@ func (m *Main) endSilent(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
+		var hangups sync.WaitGroup // all at once: an SRC that has died answers none, and each waits for its answer
 		for _, dialog := range m.recorder.Silent(limit) {
-			if err := m.sip.Hangup(ctx, dialog, siprec.EndLost, "no media"); err != nil && ctx.Err() == nil {
-				m.log.Warn("a lost session did not confirm its end", zap.Error(err))
-			}
+			hangups.Go(func() {
+				if err := m.sip.Hangup(ctx, dialog, siprec.EndLost, "no media"); err != nil && ctx.Err() == nil {
+					m.log.Warn("a lost session did not confirm its end", zap.Error(err))
+				}
+			})
 		}
+		hangups.Wait()
 	}
 }
 

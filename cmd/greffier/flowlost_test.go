@@ -1,0 +1,29 @@
+package main
+
+import (
+	"testing"
+	"time"
+)
+
+// TestDeadSRC: all calls of a client that has died end together, though none of them is hung up with an answer.
+func TestDeadSRC(t *testing.T) {
+	const calls = 8
+	dir := t.TempDir()
+	s := start(t, dir, recordAll, "--media-silence=1s")
+	src := s.src("udp")
+	for range calls {
+		call, err := src.Invite(t.Context(), bursts())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer call.Abandon()
+	}
+	if err := src.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range settle(t, dir, calls, 20*time.Second) {
+		if r.EndCause != "lost" || r.DurationMS > 5000 {
+			t.Errorf("ended by %s after %d ms", r.EndCause, r.DurationMS)
+		}
+	}
+}
