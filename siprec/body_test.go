@@ -39,6 +39,7 @@ func TestParseBody(t *testing.T) {
 		{"CRLF", mixed, strings.ReplaceAll("--b\n"+sdp+"S\n\n--b\n"+metadata+"M\n--b--\n", "\n", "\r\n"), `sdp="S\r\n" metadata="M"`},
 		{"quoted boundary", `multipart/mixed; charset=x; boundary="a b\c"`, "--a bc\n" + sdp + "S\n--a bc--", `sdp="S" metadata=""`},
 		{"trailing space", `multipart/mixed; boundary="b "`, "--b \t\n" + sdp + "S\n--b-- \n", `sdp="S" metadata=""`},
+		{"space before the closing dashes", `multipart/mixed; boundary="b "`, "--b \n" + sdp + "S\n--b --\n", `sdp="S" metadata=""`},
 		{"dashes", "multipart/mixed; boundary=----=_P", "------=_P\n" + sdp + "S\n------=_P--", `sdp="S" metadata=""`},
 		{"boundary parameter twice", "multipart/mixed; boundary=b; boundary=c;;", "--b\n" + sdp + "S\n--b--", `sdp="S" metadata=""`},
 		{"no closing boundary", mixed, "\n--b\n" + sdp + "S\n--b\n" + metadata + "M\n", `sdp="S" metadata="M\n"`},

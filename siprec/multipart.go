@@ -57,7 +57,7 @@ func cutParts(b []byte, boundary string) (parts [][]byte, found bool) {
 			line, next = line[:i], pos+i+1
 		}
 		rest, isDelimiter := bytes.CutPrefix(bytes.TrimRight(line, " \t\r"), delimiter)
-		closing := string(rest) == "--"
+		closing := string(bytes.TrimLeft(rest, " \t")) == "--" // a client whose boundary ends in a space writes the space here too
 		if isDelimiter && (closing || len(rest) == 0) {
 			if start >= 0 {
 				parts = append(parts, trimLineEnd(b[start:pos]))

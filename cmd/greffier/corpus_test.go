@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/greffier/greffier/recorder"
 	"github.com/greffier/greffier/siprec"
 	"github.com/greffier/greffier/siprec/siprectest"
 )
@@ -212,19 +213,8 @@ func (o outsider) check(t *testing.T, dir, callID, body string) {
 	if got := strings.Join(side.Warnings, " "); got != o.warnings {
 		t.Errorf("warnings %q, want %q", got, o.warnings)
 	}
-	var people, labels []string
-	for _, p := range side.Participants {
-		who := p.AOR + "="
-		for _, c := range side.Channels {
-			for _, presence := range c.Participants {
-				if presence.Participant == p.ID {
-					who += string(c.Label)
-				}
-			}
-		}
-		people = append(people, who)
-	}
-	if got := strings.Join(people, " "); got != o.people {
+	var labels []string
+	if got := people(side); got != o.people {
 		t.Errorf("people %s, want %s", got, o.people)
 	}
 	channels, rate := play(t, dir, r.ID)
@@ -246,4 +236,21 @@ func (o outsider) check(t *testing.T, dir, callID, body string) {
 	if r.StartedAt.IsZero() || time.Since(r.StartedAt) > time.Hour {
 		t.Errorf("started at %s", r.StartedAt)
 	}
+}
+
+// people writes each participant with the labels of the channels.
+func people(side recorder.Sidecar) string {
+	var out []string
+	for _, p := range side.Participants {
+		who := p.AOR + "="
+		for _, c := range side.Channels {
+			for _, presence := range c.Participants {
+				if presence.Participant == p.ID {
+					who += string(c.Label)
+				}
+			}
+		}
+		out = append(out, who)
+	}
+	return strings.Join(out, " ")
 }
