@@ -40,6 +40,7 @@ const (
 type step struct {
 	how     string
 	lines   []siprec.Direction // of the two m-lines; nil: no session description
+	zero    bool               // the address in it is 0.0.0.0
 	doc     *siprectest.Metadata
 	headers []siprectest.Header
 	status  int    // of the answer; 0: 200
@@ -155,7 +156,7 @@ func (f flow) play(ctx context.Context, src *siprectest.Client, callID string) (
 				return err
 			}
 		}
-		change := siprectest.Change{Headers: s.headers, NoSDP: s.lines == nil}
+		change := siprectest.Change{Headers: s.headers, NoSDP: s.lines == nil, ZeroAddr: s.zero}
 		if s.doc != nil {
 			change.RawMetadata = document(s.doc, callID)
 		}

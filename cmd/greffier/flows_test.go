@@ -106,6 +106,19 @@ var flows = []flow{
 		}}},
 	},
 	{
+		name: "hold-address", about: "hold by the address 0.0.0.0, as with BroadWorks and Metaswitch",
+		steps: []step{
+			opening,
+			{how: reinvite, lines: both, zero: true, tones: tones{1400, 1500}, wait: phase},
+			{how: reinvite, hush: true, lines: both, tones: tones{600, 700}, wait: phase},
+			{how: bye},
+		},
+		want: []kept{{docs: 1, pauses: 1, gaps: [2][]media.Cause{{"inactive"}, {"inactive"}}, channels: [2]keptChannel{
+			{tones: []int{400, 600}, who: throughout(alice)},
+			{tones: []int{500, 700}, who: throughout(bob)},
+		}}},
+	},
+	{
 		name: "hold-one", about: "one party is put on hold by an inactive m-line, and by UPDATE; the other goes on",
 		steps: []step{
 			opening,

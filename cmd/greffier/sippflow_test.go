@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/greffier/greffier/siprec"
 	"github.com/greffier/greffier/siprec/siprectest"
 )
 
@@ -178,13 +177,13 @@ func (w *scenarioWriter) body(s step) {
 	case s.lines != nil && s.doc != nil:
 		w.line("Content-Type: multipart/mixed;boundary=flow")
 		w.line("Content-Length: [len]\n\n      --flow\n      Content-Type: application/sdp\n")
-		w.description(s.lines)
+		w.description(s)
 		w.line("\n      --flow\n      Content-Type: application/rs-metadata+xml\n      Content-Disposition: recording-session\n")
 		w.document(s.doc)
 		w.line("--flow--")
 	case s.lines != nil:
 		w.line("Content-Type: application/sdp\n      Content-Length: [len]\n")
-		w.description(s.lines)
+		w.description(s)
 	case s.doc != nil:
 		w.line("Content-Type: application/rs-metadata+xml\n      Content-Disposition: recording-session\n      Content-Length: [len]\n")
 		w.document(s.doc)
@@ -193,12 +192,16 @@ func (w *scenarioWriter) body(s step) {
 	}
 }
 
-func (w *scenarioWriter) description(lines []siprec.Direction) {
+func (w *scenarioWriter) description(s step) {
 	w.version++
 	w.line("v=0")
 	w.line("o=sipp 4711 %d IN IP[local_ip_type] [local_ip]", w.version)
-	w.line("s=-\n      c=IN IP[media_ip_type] [media_ip]\n      t=0 0")
-	for i, d := range lines {
+	addr := "IP[media_ip_type] [media_ip]"
+	if s.zero {
+		addr = "IP4 0.0.0.0"
+	}
+	w.line("s=-\n      c=IN %s\n      t=0 0", addr)
+	for i, d := range s.lines {
 		port := ""
 		if i > 0 {
 			port = fmt.Sprintf("+%d", 2*i)

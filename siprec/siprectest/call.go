@@ -210,7 +210,10 @@ func (c *Call) closeStreams() {
 }
 
 // offer writes our session description as it is now.
-func (c *Call) offer() []byte {
+func (c *Call) offer() []byte { return c.offerFrom(c.client.media) }
+
+// offerFrom is offer with another address for media.
+func (c *Call) offerFrom(addr netip.Addr) []byte {
 	lines := make([]offerLine, len(c.lines))
 	for i, l := range c.lines {
 		lines[i] = offerLine{spec: l.spec, direction: l.direction}
@@ -225,7 +228,7 @@ func (c *Call) offer() []byte {
 			lines[i].port = unusedPort
 		}
 	}
-	return writeOffer(c.client.media, c.session, c.version, lines)
+	return writeOffer(addr, c.session, c.version, lines)
 }
 
 // unusedPort is offered for media that we never send: the discard service's.

@@ -3,6 +3,7 @@ package siprectest
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"github.com/emiago/sipgo/sip"
@@ -18,12 +19,13 @@ type Change struct {
 	Metadata    *Metadata
 	RawMetadata []byte // instead of Metadata
 
-	NewKeys bool   // streams with keys in the offer get new ones
-	NoSDP   bool   // send no session description
-	RawSDP  []byte // send this one instead of ours
-	NoACK   bool   // leave the 200 to a re-INVITE unacknowledged
-	Body    Body
-	Headers []Header
+	NewKeys  bool   // streams with keys in the offer get new ones
+	ZeroAddr bool   // the address for media is 0.0.0.0, as clients hold that are older than directions (RFC 3264 section 8.4)
+	NoSDP    bool   // send no session description
+	RawSDP   []byte // send this one instead of ours
+	NoACK    bool   // leave the 200 to a re-INVITE unacknowledged
+	Body     Body
+	Headers  []Header
 }
 
 // directions names the labels (none: all) with one direction; back to sendonly means what was offered at first.
@@ -71,7 +73,7 @@ func (c *Call) ReInvite(ctx context.Context, ch Change) (*Answer, error) {
 // Update sends an UPDATE (RFC 3311). Without directions, streams or a raw session description it carries metadata only,
 // which is how an SRC reports a change of the participants.
 func (c *Call) Update(ctx context.Context, ch Change) (*Answer, error) {
-	if ch.Directions == nil && ch.Add == nil && ch.Remove == nil && ch.RawSDP == nil {
+	if ch.Directions == nil && ch.Add == nil && ch.Remove == nil && ch.RawSDP == nil && !ch.ZeroAddr {
 		ch.NoSDP = true
 	}
 	res, _, err := c.change(ctx, "UPDATE", ch)
@@ -147,6 +149,9 @@ func (c *Call) prepare(ch Change) ([]byte, error) {
 	}
 	if ch.RawSDP != nil {
 		return ch.RawSDP, nil
+	}
+	if ch.ZeroAddr {
+		return c.offerFrom(netip.IPv4Unspecified()), nil
 	}
 	return c.offer(), nil
 }
