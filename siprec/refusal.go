@@ -22,6 +22,7 @@ type Refusal struct {
 	Kind       RefusalKind
 	Reason     string        // short, safe to show to the SRC: what is wrong, and what to do
 	RetryAfter time.Duration // for Unavailable; zero means the server's default
+	Cause      string        // for Unavailable, one word for metrics: which limit or state it was; may be empty
 	Err        error         // the cause, for our log only; may be nil
 }
 

@@ -41,7 +41,7 @@ func (s *Server) takeMetadata(ctx context.Context, d *dialog, m content) {
 	}
 	c.Offer = nil
 	if f := s.update(ctx, d, c); f != nil {
-		s.log.Warn("metadata not taken", zap.String("call_id", d.id.CallID), zap.Error(f.cause()))
+		s.log.Warn("metadata not taken", zap.String("call_id", d.id.CallID), zap.Error(f.asError()))
 	}
 }
 
@@ -52,7 +52,7 @@ func (s *Server) applyAnswer(ctx context.Context, d *dialog, m content, repeated
 	var err error
 	switch {
 	case f != nil:
-		err = fmt.Errorf("read answer to our offer: %w", f.cause())
+		err = fmt.Errorf("read answer to our offer: %w", f.asError())
 	case c.Offer == nil:
 		err = errors.New("the client does not answer our offer")
 	default:
@@ -62,7 +62,7 @@ func (s *Server) applyAnswer(ctx context.Context, d *dialog, m content, repeated
 		c.Offer, c.Answered = nil, false
 	}
 	if f := s.update(ctx, d, c); f != nil {
-		err = errors.Join(err, f.cause())
+		err = errors.Join(err, f.asError())
 	}
 	return err
 }
@@ -84,8 +84,8 @@ func sameDescription(a, b *siprec.Offer) bool {
 	return a == b || slices.EqualFunc(a.Media, b.Media, sameMedia)
 }
 
-// cause is a failure as an error, for our log.
-func (f *failure) cause() error {
+// asError is a failure as an error, for our log.
+func (f *failure) asError() error {
 	if f.err == nil {
 		return errors.New(f.reason)
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"net"
 	"net/netip"
-	"strconv"
 	"sync"
 	"time"
 
@@ -176,16 +175,10 @@ func endOfHeaders(b []byte) bool {
 	return false
 }
 
-// answer builds the 403 and tells the port that it goes to (RFC 3261 section 18.2.2, RFC 3581); nil for what gets none.
-func (m *doorman) answer(data []byte, from netip.AddrPort, why string) (out []byte, port uint16) {
-	defer func() {
-		if recover() != nil { // the parser's, on what a stranger sent
-			out = nil
-		}
-	}()
-	msg, _, err := m.parser.ParseHeaders(data, false)
-	req, ok := msg.(*sip.Request)
-	if err != nil || !ok {
+// answer builds the 403 and tells the port that it goes to; nil for what gets none.
+func (m *doorman) answer(data []byte, from netip.AddrPort, why string) ([]byte, uint16) {
+	req, out, port := reply(m.parser, data, from, word{status: 403})
+	if req == nil {
 		return nil, 0
 	}
 	r := refusedStranger(from, why, m.now())
@@ -194,25 +187,7 @@ func (m *doorman) answer(data []byte, from netip.AddrPort, why string) (out []by
 		r.CallID = id.Value()[:min(len(id.Value()), maxIdentifier)]
 	}
 	m.enqueue(r)
-	via := req.Via()
-	if req.IsAck() || via == nil {
-		return nil, 0
-	}
-	port = uint16(sip.DefaultUdpPort)
-	if via.Port > 0 && via.Port <= 65535 {
-		port = uint16(via.Port)
-	}
-	if via.Params.Has("rport") {
-		port = from.Port()
-	}
-	req.SetSource(net.JoinHostPort(from.Addr().String(), strconv.Itoa(int(from.Port()))))
-	res := sip.NewResponseFromRequest(req, 403, phrase(403), nil)
-	res.SipVersion = "SIP/2.0"
-	if to := res.To(); to != nil && !isInDialog(req) {
-		// The same request gets the same tag without anything being kept (RFC 3261 section 8.2.7).
-		to.Params.Add("tag", "stranger")
-	}
-	return []byte(res.String()), port
+	return out, port
 }
 
 // finish waits for strangers' connections, and reports what is left.

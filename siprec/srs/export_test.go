@@ -24,6 +24,41 @@ func (s *Server) Await(reorder time.Duration) { s.timing.reorder, s.timing.pendi
 // LookOften makes the server look at its certificates often, before Serve.
 func (s *Server) LookOften() { s.timing.certs = 5 * time.Millisecond }
 
+// Hasten shortens how long a message over TCP may take, before Serve.
+func (s *Server) Hasten(message time.Duration) { s.timing.message = message }
+
+// Fill occupies every place for an INVITE without a final answer, and gives what frees them.
+func (s *Server) Fill() (empty func()) {
+	n := cap(s.halfOpen)
+	for range n {
+		s.halfOpen <- struct{}{}
+	}
+	return func() {
+		for range n {
+			<-s.halfOpen
+		}
+	}
+}
+
+// Frame feeds a stream in pieces of the given sizes, the last size again and again, and tells whether a message is under way at
+// its end and what was wrong.
+func Frame(stream []byte, sizes ...int) (unfinished bool, err error) {
+	var f framer
+	for i := 0; len(stream) > 0 && err == nil; i++ {
+		n := min(len(stream), max(1, sizes[min(i, len(sizes)-1)]))
+		_, err = f.feed(stream[:n], time.Unix(1000, 0))
+		stream = stream[n:]
+	}
+	_, unfinished = f.unfinished()
+	return unfinished, err
+}
+
+// ParseStream gives a stream to sipgo's parser as it is set up here.
+func ParseStream(stream []byte) (messages int, err error) {
+	err = newParser().NewSIPStream().ParseSIPStream(stream, func(sip.Message) { messages++ })
+	return messages, err
+}
+
 // Sweep looks at the session timers now.
 func (s *Server) Sweep() { s.sweep() }
 

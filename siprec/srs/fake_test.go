@@ -178,6 +178,16 @@ func startEager(t *testing.T, rec *fakeRecorder, setup ...func(*srs.Config)) *ri
 // startShort is start with a short T1.
 func startShort(t *testing.T, rec *fakeRecorder, t1 time.Duration, setup ...func(*srs.Config)) *rig {
 	t.Helper()
+	return startWith(t, rec, func(s *srs.Server) {
+		if t1 > 0 {
+			s.Shorten(t1, 8*t1, 200*time.Millisecond)
+		}
+	}, setup...)
+}
+
+// startWith is start of a server that is changed before it listens.
+func startWith(t *testing.T, rec *fakeRecorder, change func(*srs.Server), setup ...func(*srs.Config)) *rig {
+	t.Helper()
 	core, logs := observer.New(zap.DebugLevel)
 	r := &rig{t: t, rec: rec, refused: make(chan srs.Refused, 1000), logs: logs, served: make(chan error, 1)}
 	cfg := srs.Config{
@@ -192,9 +202,7 @@ func startShort(t *testing.T, rec *fakeRecorder, t1 time.Duration, setup ...func
 	if r.server, err = srs.New(cfg, rec); err != nil {
 		t.Fatal(err)
 	}
-	if t1 > 0 {
-		r.server.Shorten(t1, 8*t1, 200*time.Millisecond)
-	}
+	change(r.server)
 	if rec.eager {
 		r.server.LookOften()
 	}

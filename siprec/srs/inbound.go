@@ -137,10 +137,17 @@ func (s *Server) respond(in *inbound, status int, reason string, body []byte, he
 	}
 }
 
-// ready asks whether a new session can be taken.
-func (s *Server) ready() *failure {
+// ready tells why a new session of the source could not be taken now, or nil. What is asked costs nothing that is kept: a
+// session that is refused has had no port, no key and no file. Sessions in progress are never asked about.
+func (s *Server) ready(src *Source) *failure {
 	if s.draining.Load() {
-		return unavailable("the recording server is stopping")
+		return busy(CauseDraining, "the recording server is stopping")
+	}
+	if f := s.dialogs.room(src); f != nil {
+		return f
+	}
+	if len(s.halfOpen) == cap(s.halfOpen) {
+		return tooManyHalfOpen()
 	}
 	if s.cfg.Ready == nil {
 		return nil
@@ -154,6 +161,20 @@ func (s *Server) ready() *failure {
 	}
 	f := unavailable("the recording server is not ready")
 	f.err = err
+	return f
+}
+
+func tooManyHalfOpen() *failure {
+	return busy(CauseHalfOpen, "too many INVITEs are being answered")
+}
+
+// tooFast refuses an INVITE that is above its source's rate. Over UDP the screen has asked already.
+func (s *Server) tooFast(in *inbound) *failure {
+	if in.place.transport == "udp" || s.screen.quotas[in.src].invite(in.at) {
+		return nil
+	}
+	f := busy(CauseSourceRate, tooFastReason)
+	f.retryAfter = rateRetryAfter
 	return f
 }
 

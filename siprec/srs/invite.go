@@ -27,18 +27,22 @@ func (s *Server) onInvite(ctx context.Context, in *inbound) {
 		s.onReinvite(ctx, in)
 		return
 	}
+	if f := s.tooFast(in); f != nil {
+		s.refuse(in, f)
+		return
+	}
 	if f := validateInvite(in.req); f != nil {
 		s.refuse(in, f)
 		return
 	}
-	if f := s.ready(); f != nil {
+	if f := s.ready(in.src); f != nil {
 		s.refuse(in, f)
 		return
 	}
 	select {
 	case s.halfOpen <- struct{}{}:
 	default:
-		s.refuse(in, unavailable("too many INVITEs are being answered"))
+		s.refuse(in, tooManyHalfOpen())
 		return
 	}
 	if res, d := s.open(ctx, in); d != nil {

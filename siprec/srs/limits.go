@@ -17,6 +17,12 @@ const (
 	// next message would begin is not known.
 	maxMessage = 512 << 10
 
+	// maxHead is the longest start line with header fields over TCP, in bytes; a longer one closes its connection.
+	// maxStartLine is how much of a start line is waited for, and maxKeptHead how much memory a quiet connection keeps.
+	maxHead      = 64 << 10
+	maxStartLine = 8 << 10
+	maxKeptHead  = 16 << 10
+
 	// maxBody is the largest body that is read, in bytes; a larger one is answered with 413. Metadata of a conference
 	// with hundreds of participants stay below it.
 	maxBody = 256 << 10
@@ -117,6 +123,13 @@ const (
 	connFirstRead = 30 * time.Second
 	connIdle      = 12 * time.Hour
 
+	// messageTime is how long a message over TCP may take from its first byte to its last. The longest takes a second at the
+	// speed of a slow line; a client that trickles would hold a buffer for ever.
+	messageTime = 30 * time.Second
+
+	// lingerTime is how long a connection on which no message can be found any more stays open for answers.
+	lingerTime = 500 * time.Millisecond
+
 	// connWrite bounds one write to a peer that does not read.
 	connWrite = 10 * time.Second
 
@@ -149,6 +162,40 @@ const (
 
 	strangerHandshakeRate  = 50 // per second and listener
 	strangerHandshakeBurst = 100
+)
+
+// What one Source may do, each a second; a burst may have as much as rateBurst seconds. What is above is refused with 503 and
+// summed up.
+const (
+	// defaultMaxRate is how many new sessions are taken when Source.MaxRate is zero. A thousand at once is a whole site whose
+	// SBC comes back.
+	defaultMaxRate = 200
+	rateBurst      = 5
+
+	// otherRate is how many requests outside of dialogs that are no INVITE are served: a client asks with OPTIONS every few
+	// seconds.
+	otherRate = 200
+
+	// answerRate is how many answers are made without sipgo: to what is too fast, or cannot be read.
+	answerRate = 1000
+
+	// reportRate is how many refusals are reported one by one; each is a line of the log and one in the audit log.
+	reportRate = 20
+
+	// rateRetryAfter is what a client that is too fast is told to wait.
+	rateRetryAfter = 5 * time.Second
+
+	// summaryInterval is how often refusals that were not reported one by one are reported as a number.
+	summaryInterval = 10 * time.Second
+
+	// maxTallied is how many different refusals of one source are summed up apart.
+	maxTallied = 32
+
+	// verdictTime is how long it is remembered whether an INVITE over UDP was taken: 64*T1, for which a client repeats it.
+	verdictTime = 64 * timerT1
+
+	// maxVerdicts is how many refused ones are remembered, of each source.
+	maxVerdicts = 8192
 )
 
 // raiseOnce guards sipgo's process-wide limits. They are plain variables that every sipgo user in the process shares and

@@ -161,7 +161,14 @@ func (c *packetConn) ReadFrom(b []byte) (int, net.Addr, error) {
 		from = unmapped(from)
 		src, why := c.server.sources.find(from.Addr())
 		if src != nil {
-			return n, net.UDPAddrFromAddrPort(from), nil
+			ok, answer, port := c.server.screen.admit(b[:n], from, src)
+			if ok {
+				return n, net.UDPAddrFromAddrPort(from), nil
+			}
+			if answer != nil {
+				_, _ = c.WriteToUDPAddrPort(answer, netip.AddrPortFrom(from.Addr(), port)) // lost like any datagram: it will ask again
+			}
+			continue
 		}
 		c.server.strangers.datagram(b[:n], from, c.UDPConn, why)
 	}
@@ -245,7 +252,7 @@ func (l *streamListener) closeConns() {
 	}
 }
 
-// A streamConn is a TCP or TLS connection with deadlines. Only its reader touches idle.
+// A streamConn is a TCP or TLS connection with deadlines. Only its reader touches idle and frame.
 type streamConn struct {
 	net.Conn
 	from     netip.AddrPort
@@ -253,17 +260,63 @@ type streamConn struct {
 	src      *Source    // whose TLS connection it is
 	listener *streamListener
 	idle     time.Duration
+	frame    framer
+	broken   error // why no more is read
 }
 
+// Read gives what came. A connection may be silent for hours; a message that has begun may not.
 func (c *streamConn) Read(b []byte) (int, error) {
-	if err := c.SetReadDeadline(time.Now().Add(c.idle)); err != nil {
+	if c.broken != nil {
+		return 0, c.lingered(b)
+	}
+	now := time.Now()
+	until := now.Add(c.idle)
+	began, unfinished := c.frame.unfinished()
+	if unfinished {
+		until = began.Add(c.listener.server.timing.message)
+	}
+	if err := c.SetReadDeadline(until); err != nil {
 		return 0, err
 	}
 	n, err := c.Conn.Read(b)
 	if n > 0 {
 		c.idle = connIdle
+		if n, c.broken = c.frame.feed(b[:n], time.Now()); c.broken != nil {
+			c.refuse(breachOf(c.broken))
+			return n, nil // what came before is served, and answered before the connection closes
+		}
+	}
+	var ne net.Error
+	if unfinished && errors.As(err, &ne) && ne.Timeout() {
+		c.refuse(breach{CauseUnfinished, unfinishReason, 0})
 	}
 	return n, err
+}
+
+// lingered drops what comes for a moment, so that the peer reads our answers: what is unread when a socket closes resets it.
+func (c *streamConn) lingered(b []byte) error {
+	if err := c.SetReadDeadline(time.Now().Add(c.listener.server.timing.linger)); err != nil {
+		return err
+	}
+	for {
+		if _, err := c.Conn.Read(b); err != nil {
+			return c.broken
+		}
+	}
+}
+
+// refuse says what is wrong with the message, before the connection closes.
+func (c *streamConn) refuse(b breach) {
+	src := c.src
+	if src == nil {
+		src, _ = c.listener.server.sources.find(c.from.Addr())
+	}
+	if src == nil {
+		return
+	}
+	if answer := c.listener.server.screen.broken(b, c.frame.head, c.from, src); answer != nil {
+		_, _ = c.Write(answer) // the connection ends anyway
+	}
 }
 
 func (c *streamConn) Write(b []byte) (int, error) {

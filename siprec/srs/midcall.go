@@ -260,7 +260,7 @@ func (s *Server) onOptions(ctx context.Context, in *inbound) {
 			return
 		}
 		defer d.release()
-	} else if f := s.ready(); f != nil {
+	} else if f := s.ready(in.src); f != nil {
 		s.refuse(in, f)
 		return
 	}

@@ -23,13 +23,27 @@ type Refused struct {
 	Method string
 	Status int // the SIP status of the answer
 	Kind   siprec.RefusalKind
+	Cause  string // of a 503, 401 or summary: which limit or state it was, as CauseDraining; or ""
 	Reason string // what the client was told
 	At     time.Time
 
-	// Count is how many requests this stands for: 1, or more when strangers sent more than are reported one by one; then
-	// only Status, Kind, Reason and At are set besides.
+	// Count is how many requests this stands for: 1, or more when more came than are reported one by one; then
+	// only SRC, Status, Kind, Cause, Reason and At are set besides.
 	Count int
 }
+
+// What a Refused may name as its Cause; a Recorder's Refusal names others.
+const (
+	CauseDraining       = "draining"        // Drain or Close was called
+	CauseSessions       = "sessions"        // Config.MaxDialogs
+	CauseHalfOpen       = "half_open"       // too many INVITEs wait for their answer
+	CauseSourceRate     = "source_rate"     // Source.MaxRate
+	CauseSourceSessions = "source_sessions" // Source.MaxSessions
+	CauseGarbage        = "garbage"         // a message that is no SIP, from a known source
+	CauseUnfinished     = "unfinished"      // a message over TCP that did not become whole in time
+	CauseOversized      = "oversized"       // a message over TCP that is too long
+	CauseCredentials    = "credentials"     // credentials that are wrong; who sends none is asked, and not reported
+)
 
 // A failure is why a request of a known source is refused.
 type failure struct {
@@ -38,7 +52,8 @@ type failure struct {
 	reason     string        // shown to the client
 	retryAfter time.Duration // 0: no Retry-After, or the default one for 503
 	headers    []sip.Header
-	err        error // for our log only
+	cause      string // for Refused
+	err        error  // for our log only
 }
 
 func malformed(format string, args ...any) *failure {
@@ -51,6 +66,13 @@ func internal(reason string, err error) *failure {
 
 func unavailable(reason string) *failure {
 	return &failure{status: 503, kind: siprec.Unavailable, reason: reason}
+}
+
+// busy is an unavailable with a cause.
+func busy(cause, reason string) *failure {
+	f := unavailable(reason)
+	f.cause = cause
+	return f
 }
 
 func noSuchDialog() *failure {
@@ -77,7 +99,7 @@ func failureOf(err error) *failure {
 	if !errors.As(err, &r) {
 		return internal("internal error", err)
 	}
-	f := &failure{kind: r.Kind, reason: r.Reason, retryAfter: r.RetryAfter, err: r.Err}
+	f := &failure{kind: r.Kind, reason: r.Reason, retryAfter: r.RetryAfter, cause: r.Cause, err: r.Err}
 	switch r.Kind {
 	case siprec.Malformed:
 		f.status = 400
@@ -137,10 +159,13 @@ func (s *Server) refuse(in *inbound, f *failure) {
 		return
 	}
 	in.answered = true
-	s.report(Refused{
+	r := Refused{
 		Source: in.from, SRC: in.src.Name, CallID: in.callID(), Method: string(in.req.Method),
-		Status: f.status, Kind: f.kind, Reason: f.reason, At: in.at, Count: 1,
-	}, f.err)
+		Status: f.status, Kind: f.kind, Cause: f.cause, Reason: f.reason, At: in.at, Count: 1,
+	}
+	if s.screen.quotas[in.src].report(r, in.at) {
+		s.report(r, f.err)
+	}
 	if in.req.IsAck() {
 		return
 	}
@@ -152,7 +177,7 @@ func (s *Server) refuse(in *inbound, f *failure) {
 func (s *Server) report(r Refused, cause error) {
 	s.log.Warn("sip request refused",
 		zap.Stringer("source", r.Source), zap.String("src", r.SRC), zap.String("call_id", r.CallID),
-		zap.String("method", r.Method), zap.Int("status", r.Status), zap.String("kind", string(r.Kind)),
+		zap.String("method", r.Method), zap.Int("status", r.Status), zap.String("kind", string(r.Kind)), zap.String("cause", r.Cause),
 		zap.String("reason", r.Reason), zap.Int("count", r.Count), zap.Error(cause))
 	if s.cfg.Refused != nil {
 		s.cfg.Refused(r)
@@ -163,6 +188,8 @@ func phrase(status int) string {
 	switch status {
 	case 400:
 		return "Bad Request"
+	case 401:
+		return "Unauthorized"
 	case 403:
 		return "Forbidden"
 	case 405:

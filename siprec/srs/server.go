@@ -59,6 +59,7 @@ type Server struct {
 	ua        *sipgo.UserAgent
 	sip       *sipgo.Server
 	strangers *doorman
+	screen    *screen
 	endpoints []*endpoint
 	certs     *certificates // nil: no TLS
 	secured   securedConns
@@ -90,6 +91,8 @@ type timing struct {
 	request time.Duration
 	invite  time.Duration
 	glare   time.Duration
+	message time.Duration
+	linger  time.Duration
 }
 
 // New checks the configuration and makes a server that does not listen yet.
@@ -127,7 +130,7 @@ func New(cfg Config, r Recorder) (*Server, error) {
 		dialogs: newDialogTable(cfg.MaxDialogs),
 		timing: timing{
 			t1: timerT1, t2: timerT2, pending: pendingWait, reorder: reorderWait, sweep: sweepInterval, certs: certInterval,
-			request: requestTimeout, invite: inviteTimeout, glare: glareUnit,
+			request: requestTimeout, invite: inviteTimeout, glare: glareUnit, message: messageTime, linger: lingerTime,
 		},
 		halfOpen: make(chan struct{}, maxHalfOpen),
 		stopping: make(chan struct{}),
@@ -170,6 +173,7 @@ func (s *Server) buildStack() error {
 	raiseProcessLimits()
 	quiet := slog.New(bridge{s.log})
 	parser := newParser()
+	s.screen = newScreen(parser, s.now, s.dialogs.has, s.cfg.Sources)
 	s.strangers = newDoorman(parser, s.now, func(r Refused) { s.report(r, nil) })
 
 	var err error
@@ -331,6 +335,7 @@ func (s *Server) shutdown() error {
 	}
 	s.serving.Wait()
 	s.strangers.finish()
+	s.summarise(s.now(), true)
 	return err
 }
 

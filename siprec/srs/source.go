@@ -23,6 +23,8 @@ type Source struct {
 	RequireMetadata bool           // refuse an INVITE without recording metadata (400)
 	NoReinvite      bool           // never send a re-INVITE to it: Reoffer gives ErrNotAllowed
 	NoSnapshots     bool           // never ask it for its metadata: RequestSnapshot gives ErrNotAllowed
+	MaxRate         float64        // new sessions a second, above which the answer is 503; default 200. A burst may have five times that
+	MaxSessions     int            // sessions at once, above which the answer is 503; 0: as many as the server takes
 }
 
 // loopbackSource is the only source of a server whose listeners are all loopback and that has none configured.

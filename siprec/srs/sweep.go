@@ -31,6 +31,7 @@ func (s *Server) sweepLoop() {
 func (s *Server) sweep() {
 	now := s.now()
 	s.strangers.summarise(now)
+	s.summarise(now, false)
 	for _, d := range s.dialogs.all() {
 		d.mu.Lock()
 		expired, due := d.timer.expired(now), d.timer.due(now)
@@ -45,6 +46,13 @@ func (s *Server) sweep() {
 		} else if due {
 			s.background(func(ctx context.Context) { s.refresh(ctx, d) })
 		}
+	}
+}
+
+// summarise reports the refusals of known sources that were not reported one by one.
+func (s *Server) summarise(now time.Time, all bool) {
+	for _, r := range s.screen.summarise(now, all) {
+		s.report(r, nil)
 	}
 }
 

@@ -15,6 +15,7 @@ type dialogTable struct {
 	max     int
 	dialogs map[siprec.DialogID]*dialog
 	invites map[string]siprec.DialogID // by the INVITE that opened it
+	of      map[*Source]int            // how many each source has
 	removed chan struct{}              // closed and replaced when a dialog goes
 }
 
@@ -23,6 +24,7 @@ func newDialogTable(limit int) *dialogTable {
 		max:     limit,
 		dialogs: map[siprec.DialogID]*dialog{},
 		invites: map[string]siprec.DialogID{},
+		of:      map[*Source]int{},
 		removed: make(chan struct{}),
 	}
 }
@@ -40,13 +42,34 @@ func (t *dialogTable) add(d *dialog) *failure {
 	if _, ok := t.invites[d.key]; ok {
 		return &failure{status: 482, kind: siprec.Malformed, reason: "the same INVITE came by another way"}
 	}
-	if len(t.dialogs) >= t.max {
-		return unavailable("there are too many recording sessions")
+	if f := t.full(d.src); f != nil {
+		return f
 	}
 	t.dialogs[d.id] = d
 	t.invites[d.key] = d.id
+	t.of[d.src]++
 	return nil
 }
+
+// room tells why a source could not have another dialog now, or nil.
+func (t *dialogTable) room(src *Source) *failure {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.full(src)
+}
+
+// full is room; mu is held.
+func (t *dialogTable) full(src *Source) *failure {
+	switch {
+	case len(t.dialogs) >= t.max:
+		return busy(CauseSessions, "there are too many recording sessions")
+	case src.MaxSessions > 0 && t.of[src] >= src.MaxSessions:
+		return busy(CauseSourceSessions, "this client has as many recording sessions as its profile allows")
+	}
+	return nil
+}
+
+func (t *dialogTable) has(id siprec.DialogID) bool { return t.find(id) != nil }
 
 func (t *dialogTable) remove(d *dialog) {
 	t.mu.Lock()
@@ -56,6 +79,9 @@ func (t *dialogTable) remove(d *dialog) {
 	}
 	delete(t.dialogs, d.id)
 	delete(t.invites, d.key)
+	if t.of[d.src]--; t.of[d.src] == 0 {
+		delete(t.of, d.src)
+	}
 	close(t.removed)
 	t.removed = make(chan struct{})
 }
