@@ -43,6 +43,7 @@ var edges = map[string][]string{
 // that is not here is not ours to use yet.
 var homes = map[string][]string{
 	"github.com/emiago/sipgo":             {"siprec/srs", "siprec/siprectest"},
+	"github.com/icholy/digest":            {"siprec/siprectest"},
 	"github.com/pion/sdp/v3":              {"siprec"},
 	"github.com/pion/rtp":                 {"media", "siprec/siprectest"},
 	"github.com/pion/rtcp":                {"media", "siprec/siprectest"},

@@ -27,6 +27,8 @@ type Config struct {
 	Pacers    int            // goroutines that send RTP; default 1, enough for some thousand streams
 	// Trace, when set, is called for every message sent (true) and received (false), at once and by several goroutines.
 	Trace func(sent bool, peer netip.AddrPort, msg []byte)
+	// Credentials, when set, answer a server that asks for them.
+	Credentials Credentials
 }
 
 // A Client is a session recording client at one SIP address. It carries any number of calls at once; all methods are
@@ -38,6 +40,7 @@ type Client struct {
 	server netip.AddrPort
 	addr   netip.AddrPort // what Via and Contact say
 	media  netip.Addr
+	prover prover
 	pacers []*pacer
 	nextP  atomic.Uint32
 	done   chan struct{}
@@ -75,6 +78,7 @@ func Dial(ctx context.Context, cfg Config) (*Client, error) {
 		return nil, err
 	}
 	c := &Client{cfg: cfg, t1: cfg.T1, server: server, media: cfg.MediaAddr, done: make(chan struct{}),
+		prover:       prover{creds: cfg.Credentials},
 		transactions: map[txKey]*transaction{}, calls: map[string]*Call{}, failedAcks: map[string][]byte{}}
 	if c.t1 <= 0 {
 		c.t1 = defaultT1

@@ -206,30 +206,40 @@ func (c *Call) ByeRaw(ctx context.Context, contentType string, body []byte) erro
 // Abandon ends our side without a word: what the SRS sees when an SRC dies.
 func (c *Call) Abandon() { c.finish(End{By: ByClient, Reason: "abandoned"}) }
 
-// send runs one transaction inside the dialog and gives its 2xx.
+// send runs one transaction inside the dialog, again when the server asks for credentials, and gives its 2xx.
 func (c *Call) send(ctx context.Context, method string, body content, headers []Header) (*sip.Response, uint32, error) {
+	for tries := 0; ; tries++ {
+		res, cseq, br, err := c.sendOnce(ctx, method, body, headers)
+		if err != nil {
+			return nil, cseq, err
+		}
+		if res.StatusCode < 300 {
+			return res, cseq, nil
+		}
+		if method == "INVITE" {
+			c.ackRefusal(cseq, br, res)
+		}
+		if tries == maxChallenges || !c.client.prover.challenged(res) {
+			return nil, cseq, responseError(method, res)
+		}
+	}
+}
+
+func (c *Call) sendOnce(ctx context.Context, method string, body content, headers []Header) (res *sip.Response, cseq uint32, br string, err error) {
 	select {
 	case <-c.ended:
-		return nil, 0, fmt.Errorf("%s: %w", method, ErrEnded)
+		return nil, 0, "", fmt.Errorf("%s: %w", method, ErrEnded)
 	default:
 	}
-	br := branch()
+	br = branch()
 	c.mu.Lock()
 	c.cseq++
-	cseq := c.cseq
+	cseq = c.cseq
 	m := c.requestMessage(method, cseq, br, body)
 	dest := c.dest
 	c.mu.Unlock()
 	m.headers = append(m.headers, headers...)
-	res, err := c.client.request(ctx, method, br, dest, m.bytes())
-	if err != nil {
-		return nil, cseq, err
-	}
-	if res.StatusCode >= 300 {
-		if method == "INVITE" {
-			c.ackRefusal(cseq, br, res)
-		}
-		return nil, cseq, responseError(method, res)
-	}
-	return res, cseq, nil
+	c.client.prover.sign(m)
+	res, err = c.client.request(ctx, method, br, dest, m.bytes())
+	return res, cseq, br, err
 }

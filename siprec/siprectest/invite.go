@@ -30,7 +30,8 @@ type Pending struct {
 	given    bool          // by mu: giveUp is closed
 	giveUp   chan struct{} // closed when nobody wants the session any more
 	finished chan struct{}
-	branch   string
+	early    <-chan struct{} // closed by the first 1xx
+	branch   string          // like cseq and t: run's, which changes them between attempts
 	cseq     uint32
 
 	// set before finished is closed
@@ -51,6 +52,7 @@ func (c *Client) Begin(ctx context.Context, spec CallSpec) (*Pending, error) {
 		call.finish(End{By: ByClient, Reason: "not sent"})
 		return nil, fmt.Errorf("invite: %w", err)
 	}
+	p.early = p.t.provisional
 	var own context.Context
 	own, p.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	if !c.goUnlessClosed(func() { p.run(own) }) {
@@ -89,13 +91,14 @@ func (c *Call) invitation(cseq uint32, branch string) []byte {
 	m.add("Accept", "application/sdp, application/rs-metadata, application/rs-metadata-request")
 	m.add("Allow", allowed)
 	m.headers = append(m.headers, c.spec.Headers...)
+	c.client.prover.sign(m)
 	return m.bytes()
 }
 
 const allowed = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, NOTIFY"
 
 // Provisional is closed by the first 1xx.
-func (p *Pending) Provisional() <-chan struct{} { return p.t.provisional }
+func (p *Pending) Provisional() <-chan struct{} { return p.early }
 
 // Wait gives the call once it is answered. The context's end cancels the INVITE.
 func (p *Pending) Wait(ctx context.Context) (*Call, error) {
@@ -152,22 +155,24 @@ func (p *Pending) accept() (abandoned bool) {
 	return p.given
 }
 
-// run owns the INVITE transaction.
+// run owns the INVITE transactions: there are two when the server asks for credentials.
 func (p *Pending) run(ctx context.Context) {
 	c := p.call.client
 	began := time.Now()
 	defer close(p.finished)
 	defer p.cancel()
-	defer c.endTransaction(p.t)
-	cancelled := make(chan struct{})
-	go func() {
-		defer close(cancelled)
-		p.sendCancel(ctx)
-	}()
-	res, err := p.t.run(ctx)
+	defer func() { c.endTransaction(p.t) }()
+	res, err := p.attempt(ctx)
+	for range maxChallenges {
+		if err != nil || !c.prover.challenged(res) {
+			break
+		}
+		p.call.ackRefusal(p.cseq, p.branch, res)
+		if err = p.renew(); err == nil {
+			res, err = p.attempt(ctx)
+		}
+	}
 	p.setup = time.Since(began)
-	p.cancel()
-	<-cancelled
 	switch {
 	case err != nil:
 		p.err = err
@@ -182,6 +187,37 @@ func (p *Pending) run(ctx context.Context) {
 	}
 }
 
+// maxChallenges is how often a request is sent again with credentials: a second time when those of the first were too old.
+const maxChallenges = 2
+
+// attempt runs one transaction, and cancels it when the call is given up.
+func (p *Pending) attempt(ctx context.Context) (*sip.Response, error) {
+	ctx, stop := context.WithCancel(ctx)
+	cancelled := make(chan struct{})
+	go func() {
+		defer close(cancelled)
+		p.sendCancel(ctx)
+	}()
+	res, err := p.t.run(ctx)
+	stop()
+	<-cancelled
+	return res, err
+}
+
+// renew makes the INVITE's next transaction.
+func (p *Pending) renew() error {
+	c, early := p.call.client, p.t
+	c.endTransaction(p.t)
+	p.branch, p.cseq = branch(), p.call.nextCSeq()
+	t, err := c.newTransaction("INVITE", p.branch, c.server, p.call.invitation(p.cseq, p.branch))
+	if err != nil {
+		return err
+	}
+	t.provisional, t.early = early.provisional, early.early
+	p.t = t
+	return nil
+}
+
 // sendCancel waits until the INVITE is given up and a provisional answer allows to say so (RFC 3261 section 9.1).
 func (p *Pending) sendCancel(ctx context.Context) {
 	select {
@@ -191,7 +227,7 @@ func (p *Pending) sendCancel(ctx context.Context) {
 	}
 	c := p.call.client
 	select {
-	case <-p.t.provisional:
+	case <-p.early:
 	case <-ctx.Done():
 		return
 	}

@@ -48,6 +48,7 @@ type dialog struct {
 	allow    allowance
 	acks     map[uint32]chan *sip.Request // a 2xx of ours waits for each
 	ourOffer uint32                       // the INVITE whose 200 carries an offer of ours that the ACK will answer; 0: none
+	asked    uint32                       // the request that was last asked for credentials
 	inviting bool                         // a re-INVITE of ours has no final answer
 	calm     chan struct{}                // closed and replaced when one of these three is over
 	later    bool                         // a request came after the INVITE
@@ -112,6 +113,9 @@ func (d *dialog) enter(ctx context.Context, n uint32, reorder time.Duration) err
 		}
 		d.mu.Lock()
 		ended, v, progress := d.isEnded, d.seq.judge(n), d.progress
+		if d.isNext(n) {
+			v = proceed
+		}
 		d.mu.Unlock()
 		switch {
 		case ended:

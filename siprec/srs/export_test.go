@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/emiago/sipgo/sip"
+
+	"github.com/greffier/greffier/siprec"
 )
 
 // Shorten replaces a server's times before Serve.
@@ -185,3 +187,27 @@ func Turn(most, mostPer int, addrs ...string) (out []string) {
 	}
 	return out
 }
+
+// Prove tells whether an Authorization field proves the password.
+func Prove(user, password, realm, method, authorization string) bool {
+	c, ok := parseCredentials(authorization)
+	return ok && Digest{User: user, Password: siprec.NewSecret([]byte(password))}.prove(c, method, realm)
+}
+
+// Nonces is what checks nonces.
+type Nonces struct{ *nonces }
+
+func NewNonces() Nonces { return Nonces{newNonces()} }
+
+func (n Nonces) Make(src string, now time.Time) string { return n.make(src, now) }
+func (n Nonces) Spend(nonce, src string, count uint32, now time.Time) bool {
+	return n.spend(nonce, src, count, now)
+}
+
+// Kept is how many nonces are remembered, and MaxNonces how many may be.
+func (n Nonces) Kept() int { return len(n.used) }
+
+const (
+	MaxNonces = maxNonces
+	NonceLife = nonceLife
+)

@@ -61,6 +61,10 @@ func (s *Server) handler(do func(context.Context, *inbound)) sipgo.RequestHandle
 			s.refuse(in, f)
 			return
 		}
+		if f := s.authenticate(in); f != nil {
+			s.ask(in, f)
+			return
+		}
 		do(s.base, in)
 	}
 }

@@ -198,6 +198,18 @@ const (
 	maxVerdicts = 8192
 )
 
+// Digest authentication.
+const (
+	// nonceLife is how long a nonce may be used; a client that has an older one is given another and needs no other password.
+	nonceLife = 5 * time.Minute
+
+	// nonceSkew is how much younger than now a nonce may be: our own clock may have been set back.
+	nonceSkew = 10 * time.Second
+
+	// maxNonces is how many nonces that were used are remembered, some 100 bytes each.
+	maxNonces = 65536
+)
+
 // raiseOnce guards sipgo's process-wide limits. They are plain variables that every sipgo user in the process shares and
 // reads without a lock, so they are written once, when the first server is made. A program that uses sipgo for something else too must make a
 // server first.

@@ -261,7 +261,8 @@ type streamConn struct {
 	listener *streamListener
 	idle     time.Duration
 	frame    framer
-	broken   error // why no more is read
+	broken   error       // why no more is read
+	proven   atomic.Bool // the client knows its password
 }
 
 // Read gives what came. A connection may be silent for hours; a message that has begun may not.

@@ -28,6 +28,9 @@ func newQuota(src *Source) *quota {
 	if rate <= 0 {
 		rate = defaultMaxRate
 	}
+	if src.Digest.asked() {
+		rate *= 2 // each call comes twice: with and without credentials
+	}
 	full := func(rate float64) bucket {
 		size := max(1, rate*rateBurst)
 		return bucket{rate: rate, size: size, tokens: size}

@@ -38,6 +38,7 @@ type Config struct {
 	Advertise  netip.AddrPort // what Contact says when a NAT is in front; port 0, and over TLS: the listener's
 	MediaAddr  netip.Addr     // what Invitation.Local says; default: Advertise, else the address that the request came in on
 	Sources    []Source       // empty only when every listener is loopback
+	Realm      string         // of digest authentication; default "greffier"
 	MaxDialogs int            // more are answered with 503; default 4000
 
 	Log     *zap.Logger      // default: none
@@ -63,6 +64,7 @@ type Server struct {
 	endpoints []*endpoint
 	certs     *certificates // nil: no TLS
 	secured   securedConns
+	nonces    *nonces
 
 	halfOpen chan struct{} // a token for each INVITE without a final answer
 	draining atomic.Bool
@@ -119,6 +121,9 @@ func New(cfg Config, r Recorder) (*Server, error) {
 	if cfg.MaxDialogs == 0 {
 		cfg.MaxDialogs = defaultMaxDialogs
 	}
+	if cfg.Realm == "" {
+		cfg.Realm = defaultRealm
+	}
 	if cfg.Log == nil {
 		cfg.Log = zap.NewNop()
 	}
@@ -133,6 +138,7 @@ func New(cfg Config, r Recorder) (*Server, error) {
 			request: requestTimeout, invite: inviteTimeout, glare: glareUnit, message: messageTime, linger: lingerTime,
 		},
 		halfOpen: make(chan struct{}, maxHalfOpen),
+		nonces:   newNonces(),
 		stopping: make(chan struct{}),
 		stopped:  make(chan struct{}),
 	}

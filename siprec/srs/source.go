@@ -24,6 +24,7 @@ type Source struct {
 	NoReinvite      bool           // never send a re-INVITE to it: Reoffer gives ErrNotAllowed
 	NoSnapshots     bool           // never ask it for its metadata: RequestSnapshot gives ErrNotAllowed
 	MaxRate         float64        // new sessions a second, above which the answer is 503; default 200. A burst may have five times that
+	Digest          Digest         // what the client must prove to know (401); the zero value asks for nothing
 	MaxSessions     int            // sessions at once, above which the answer is 503; 0: as many as the server takes
 }
 
@@ -57,6 +58,9 @@ func newSourceTable(sources []Source) (*sourceTable, error) {
 		names[src.Name] = true
 		if len(src.Prefixes)+len(src.TLSNames) == 0 {
 			return nil, fmt.Errorf("source %q has no prefixes: list the addresses that it calls from, such as 192.0.2.10/32, or the names of its certificate", src.Name)
+		}
+		if len(src.Digest.Password.Reveal()) == 0 && src.Digest.asked() {
+			return nil, fmt.Errorf("source %q has a digest user and no password: set digest_password_file", src.Name)
 		}
 		for _, n := range src.TLSNames {
 			if err := checkTLSName(n); err != nil {
