@@ -37,7 +37,7 @@ func TestMetadataSaysWhatWasDescribed(t *testing.T) {
 	if d := cmp.Diff([]siprec.Stream{{ID: left, Session: sid, Label: "left"}, {ID: right, Session: sid, Label: "right"}}, doc.Streams); d != "" {
 		t.Error(d)
 	}
-	if d := cmp.Diff([]siprec.Participant{{ID: a, Names: []siprec.NameID{{AOR: "sip:a@example.org", Name: `A <&"> B`}}}, {ID: b, Names: []siprec.NameID{{AOR: "sip:b@example.org"}}}},
+	if d := cmp.Diff([]siprec.Participant{{ID: a, Names: []siprec.NameID{{AOR: "sip:a@example.org", Name: `A <&"> B`, Language: "en"}}}, {ID: b, Names: []siprec.NameID{{AOR: "sip:b@example.org"}}}},
 		doc.Participants, cmpopts.EquateEmpty()); d != "" {
 		t.Error(d)
 	}
