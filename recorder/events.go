@@ -50,7 +50,7 @@ type decisionData struct {
 	Tenant   string      `json:"tenant,omitempty"`
 
 	RecordingSession string `json:"recording_session,omitempty"`
-	Mandate  string      `json:"mandate,omitempty"`
+	Mandate          string `json:"mandate,omitempty"`
 }
 
 // A partyHash stands for a party of a call: keyed hashes of its address and of its number.
