@@ -64,10 +64,13 @@ func (e *journalEntry) offer() *siprec.Offer {
 // metadataWarning is what an Observation of a warning is called. It is no event of the audit log: the sidecar has it.
 const metadataWarning = "metadata.warning"
 
-// warned counts what is out of order in an invitation, by the names that package siprec gives.
+// warned counts what is out of order in an invitation, by the names that package siprec lists and no others: they are labels of a metric.
 func (r *Recorder) warned(in siprec.Invitation, meta *siprec.Metadata) {
 	found := siprec.Mismatches(meta, in.Offer)
 	for _, w := range meta.Warnings {
+		if !slices.Contains(siprec.Warnings(), w) { // it says in words why a document could not be read
+			w = siprec.WarnUnreadable
+		}
 		if !slices.Contains(found, w) {
 			found = append(found, w)
 		}

@@ -105,3 +105,17 @@ func TestRelations(t *testing.T) {
 		t.Errorf("a call that was not recorded: %+v", none)
 	}
 }
+
+// TestWarningsAreCountedByName: what a document says of itself never becomes the name of a metric's label.
+func TestWarningsAreCountedByName(t *testing.T) {
+	var got []string
+	r := &Recorder{cfg: Config{Observe: func(o Observation) { got = append(got, o.SRC+" "+string(o.Warning)) }}}
+	offer, err := siprec.ParseOffer([]byte("v=0\r\nm=audio 4000 RTP/AVP 0\r\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.warned(siprec.Invitation{SRC: "sbc", Offer: offer}, &siprec.Metadata{Warnings: []siprec.Warning{"recording metadata cannot be read: <Alice>", siprec.WarnIllFormed, "another"}})
+	if diff := cmp.Diff([]string{"sbc no-metadata", "sbc label-missing", "sbc metadata-unreadable", "sbc ill-formed"}, got); diff != "" {
+		t.Error(diff)
+	}
+}

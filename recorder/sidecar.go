@@ -188,7 +188,7 @@ func (h *history) sidecar(plan media.Plan) Sidecar {
 				meta.Apply(doc, e.At)
 				matching.Metadata(&meta)
 			} else {
-				warn.add("metadata-unreadable")
+				warn.add(string(siprec.WarnUnreadable))
 			}
 		}
 		for _, st := range e.Streams {

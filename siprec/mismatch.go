@@ -26,12 +26,12 @@ const (
 	WarnParticipantWithoutStreams Warning = "participant-without-streams"
 )
 
-// Warnings lists every warning that this package gives.
+// Warnings lists the name of every warning about metadata.
 func Warnings() []Warning {
 	return []Warning{
 		WarnIllFormed, WarnUnknownRoot, WarnUnknownDataMode, WarnMissingID, WarnDuplicateParticipant, WarnDuplicateStream,
 		WarnDuplicateSession, WarnDanglingStream, WarnDanglingParticipant, WarnStreamWithoutLabel, WarnTimeWithoutZone, WarnBadTime,
-		WarnNoStreams, WarnNoSenders, WarnUnknownVersion, WarnSharedID, WarnTooMany,
+		WarnNoStreams, WarnNoSenders, WarnUnknownVersion, WarnSharedID, WarnUnreadable, WarnTooMany,
 		WarnNoMetadata, WarnLabelNotOffered, WarnLabelUnclaimed, WarnLabelDoubled, WarnLabelMissing, WarnLabelShared, WarnAmbiguousSenders,
 		WarnParticipantWithoutStreams,
 	}

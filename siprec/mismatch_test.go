@@ -109,3 +109,38 @@ func TestWarningsAreNamed(t *testing.T) {
 		}
 	}
 }
+
+// FuzzMismatches: whatever comes, comparing changes nothing, names known warnings once, and finds in one step what it finds in two.
+func FuzzMismatches(f *testing.F) {
+	for _, labels := range []string{"1 2", "1 1 -", "3! -!", "5"} {
+		f.Add([]byte(described(labels)), []byte(twoParties), []byte(xmlDocument("partial", stream("sb", "1"), sends("alice", "sa", "sb"))))
+	}
+	f.Fuzz(func(t *testing.T, sdp, first, second []byte) {
+		offer, err := siprec.ParseOffer(sdp)
+		if err != nil {
+			offer = nil
+		}
+		var m siprec.Metadata
+		var all siprec.Matching
+		all.Offer(offer)
+		for i, b := range [][]byte{first, second} {
+			if d, err := siprec.ParseMetadata(b); err == nil {
+				m.Apply(d, at(10*i))
+			}
+			all.Metadata(&m)
+			now := m
+			got := siprec.Mismatches(&m, offer)
+			if diff := cmp.Diff(now, m); diff != "" {
+				t.Errorf("comparing changed the metadata: %s", diff)
+			}
+			for j, w := range got {
+				if !slices.Contains(siprec.Warnings(), w) || slices.Contains(got[:j], w) {
+					t.Errorf("warnings %v", got)
+				}
+			}
+			if i == 0 && !slices.Equal(got, all.Warnings()) {
+				t.Errorf("%v, and in one step %v", all.Warnings(), got)
+			}
+		}
+	})
+}

@@ -39,6 +39,8 @@ const (
 	// WarnSharedID: one identifier stands for two elements of different kinds, which RFC 7865 section 6.10 forbids. Each was read as
 	// what it is.
 	WarnSharedID Warning = "shared-id"
+	// WarnUnreadable: a document could not be read at all. This package gives a *Refusal instead; callers that go on name it so.
+	WarnUnreadable Warning = "metadata-unreadable"
 	// WarnTooMany: the recording session is over a limit of what is remembered; what came later was left out.
 	WarnTooMany Warning = "too-many"
 )
