@@ -15,35 +15,35 @@ import (
 	"github.com/greffier/greffier/audit"
 	"github.com/greffier/greffier/catalog"
 	"github.com/greffier/greffier/media"
-	"github.com/greffier/greffier/media/codec"
 	"github.com/greffier/greffier/policy"
 	"github.com/greffier/greffier/siprec"
 	"github.com/greffier/greffier/storage/spool"
 )
 
-// A call is one recording session from its answer to its end. Its methods are called for one request at a time.
+// A call is one communication session (CS) inside a recording session, from the decision about it to its end: one recording, or
+// none. What it holds is changed by whoever has its session's turn.
 type call struct {
 	id       string
 	src      string
-	any      bool // media may come from addresses that were not offered
-	local    siprec.Answer
+	scope    siprec.SessionID
+	named    bool // false: the metadata have named no CS yet
+	renamed  bool // they just have
+	intended bool // it is witnessed that it will be recorded
+	key      string
 	decision policy.Decision
-	metadata siprec.Metadata
+	decided  decisionData
 	channel  map[siprec.Label]int // the channel of each label; it never changes
-	labels   []siprec.Label       // by m-line of the last offer
-	streams  []media.Stream       // by the receiver's index: in the order in which the labels came
-	index    map[siprec.Label]int // index in streams
 	started  time.Time            // position 0
-	paused   atomic.Bool          // every stream is inactive; others read it too
-	logs     *zap.Logger          // where log says something
+	paused   atomic.Bool          // nothing is to be heard; others read it too
+	pausedBy string               // the reason; "": it is not
+	muted    string               // the reason for which we paused it; "": we did not
+	warnings []string             // for the next journal entry
+	warned   map[string]bool
+	logs     *zap.Logger // where log says something
 
-	codecs      codec.Set
-	protections map[siprec.Label]*protection
-	fingerprint media.Fingerprint // of our certificate
-
-	// nil when the call is not recorded.
-	recording *media.Recording
-	writer    *spool.Writer
+	// What follows is zero when the call is not recorded.
+	legs
+	writer *spool.Writer
 
 	watched atomic.Pointer[[]watchedStream] // streams by the receiver's index, as Watch sees them
 
@@ -52,81 +52,89 @@ type call struct {
 	watches []streamWatch
 }
 
+// legs are the receiving ends of labels on one media.Recording.
+type legs struct {
+	recording *media.Recording
+	streams   []media.Stream       // by the receiver's index: in the order in which the labels came
+	index     map[siprec.Label]int // index in streams
+}
+
+func (c *call) isRecorded() bool { return c.decision.Record }
+
 // log is a log of this call. It is made when it is wanted: a call has little to say, and goes on for long.
 func (c *call) log() *zap.Logger {
 	return c.logs.WithLazy(zap.String("recording_id", c.id), zap.String("src", c.src))
 }
 
-// Begin implements srs.Recorder: it decides about an offered session and, when the answer is yes, opens everything that
-// keeps its sound.
-func (r *Recorder) Begin(ctx context.Context, in siprec.Invitation) (siprec.Answer, error) {
-	ctx = context.WithoutCancel(ctx) // a call that is cancelled meanwhile is ended by End, and every deed has its witness
-	in.Offer = r.offer(in.SRC, in.Offer)
-	labels := offeredLabels(r.cfg.Codecs, in.Offer)
-	if len(labels) == 0 {
-		return siprec.Answer{}, &siprec.Refusal{Kind: siprec.NoMedia, Reason: "no audio stream in a format that can be recorded; offer PCMU, PCMA, G722, opus or L16, over RTP or over SRTP with keys"}
-	}
-	if err := r.Ready(); err != nil {
-		return siprec.Answer{}, err
-	}
-	id, err := uuid.NewV7()
-	if err != nil {
-		return siprec.Answer{}, fmt.Errorf("make recording id: %w", err)
-	}
-	c := &call{
-		id: id.String(), src: in.SRC, any: in.AnySource,
-		channel: map[siprec.Label]int{}, index: map[siprec.Label]int{}, codecs: r.cfg.Codecs,
-		protections: map[siprec.Label]*protection{}, fingerprint: r.cfg.Receiver.Fingerprint(),
-		logs: r.cfg.Log,
-	}
-	if in.Metadata != nil {
-		c.metadata.Apply(in.Metadata, in.At)
-	}
-	r.warned(in, &c.metadata)
-	key := c.metadata.CallKey(in.Dialog.CallID)
-	offered := offeredData{
-		SRC: in.SRC, CallHash: r.words.hash(key), Streams: len(in.Offer.Media), Recordable: len(labels), Metadata: in.Metadata != nil,
-	}
-	events := []audit.Event{r.event(EventOffered, c.id, "", offered)}
-	c.decision = r.cfg.Policy.Decide(policy.Facts{
-		SRC: in.SRC, Metadata: &c.metadata, CallKey: key, Headers: in.Headers, Labels: labels,
-	}, in.At)
-	decided := r.decisionData(c, key, in.At)
-	events = append(events, r.event(EventDecision, c.id, "", decided))
-	if c.decision.Record {
-		events = append(events, r.event(EventStarted, c.id, audit.Intended, nil))
-	}
-	// In one commit, of which the SRC waits for the end: a decision is no deed, and what it leads to begins after this.
-	if err := r.witnessAll(ctx, events...); err != nil {
-		return siprec.Answer{}, err
-	}
-	r.cfg.Observe(Observation{Event: EventDecision, Class: c.decision.Class, Outcome: string(c.decision.Reason)})
-	c.log().Info("decided", zap.Bool("record", c.decision.Record), zap.String("rule", c.decision.Rule), zap.String("reason", string(c.decision.Reason)))
-
-	answer := c.declined(in.Offer, in.Local)
-	if c.decision.Record {
-		if answer, err = r.open(ctx, c, in, key); err != nil {
-			return siprec.Answer{}, err
+// takeWarnings gives the warnings that are in no journal entry yet.
+func (c *call) takeWarnings() (out []string) {
+	for _, w := range c.warnings {
+		if !c.warned[w] {
+			c.warned[w] = true
+			out = append(out, w)
 		}
-	} else if err := r.cfg.Catalog.Put(ctx, unrecorded(c.id, decided)); err != nil {
-		c.log().Error("catalog", zap.Error(err)) // the audit log has it, and a rebuild brings it back
 	}
-	c.local = answer
-	r.mu.Lock()
-	r.calls[in.Dialog] = c
-	r.mu.Unlock()
-	return answer, nil
+	c.warnings = nil
+	return out
 }
 
-func (r *Recorder) decisionData(c *call, key string, at time.Time) decisionData {
+// detailDiscarded says in a decision that what the SRC sends all the same is discarded when it arrives.
+const detailDiscarded = "discarded on arrival"
+
+// decideAbout decides about one CS, and gives the events that tell of it.
+func (r *Recorder) decideAbout(s *session, x *scope, labels []siprec.Label, ch siprec.Change) (*call, []audit.Event, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return nil, nil, fmt.Errorf("make recording id: %w", err)
+	}
+	c := &call{
+		id: id.String(), src: s.in.SRC, scope: x.id, named: x.named, channel: map[siprec.Label]int{}, logs: r.cfg.Log,
+		legs: legs{index: map[siprec.Label]int{}}, warned: map[string]bool{},
+	}
+	meta := s.metadata.Of(x.id)
+	c.key = meta.CallKey(s.in.Dialog.CallID)
+	offered := offeredData{
+		SRC: c.src, CallHash: r.words.hash(c.key), Streams: len(x.labels), Recordable: len(labels), Metadata: ch.Metadata != nil,
+		RecordingSession: s.id,
+	}
+	c.decision = r.cfg.Policy.Decide(policy.Facts{
+		SRC: c.src, Metadata: &meta, CallKey: c.key, Headers: s.in.Headers, Labels: labels,
+	}, ch.At)
+	if !c.decision.Record && s.discards(labels) {
+		c.decision.Detail = joinDetail(c.decision.Detail, detailDiscarded)
+	}
+	c.decided = r.decisionData(c, &meta, s.id, ch.At)
+	events := []audit.Event{r.event(EventOffered, c.id, "", offered), r.event(EventDecision, c.id, "", c.decided)}
+	if c.intended = c.decision.Record && len(labels) > 0; c.intended {
+		events = append(events, r.event(EventStarted, c.id, audit.Intended, nil))
+	}
+	return c, events, nil
+}
+
+// discards tells whether sound of the labels may still come that nobody records: because the SRC is told to send it, or was.
+func (s *session) discards(labels []siprec.Label) bool {
+	return s.in.Decline == siprec.DeclineAccept || slices.ContainsFunc(labels, func(l siprec.Label) bool {
+		i := slices.Index(s.labels, l)
+		return i >= 0 && i < len(s.local.Media) && s.local.Media[i].Direction == siprec.RecvOnly
+	})
+}
+
+func joinDetail(detail, more string) string {
+	if detail == "" {
+		return more
+	}
+	return detail + "; " + more
+}
+
+func (r *Recorder) decisionData(c *call, meta *siprec.Metadata, session string, at time.Time) decisionData {
 	d := decisionData{
 		Decision: Decision{
 			Record: c.decision.Record, Class: c.decision.Class, Rule: c.decision.Rule, Reason: string(c.decision.Reason),
 			Detail: c.decision.Detail, PolicyDigest: c.decision.Digest, At: utcMS(at),
 		},
-		SRC: c.src, Tenant: r.cfg.Profiles[c.src].Tenant, CallHash: r.words.hash(key), Parties: []partyHash{},
+		SRC: c.src, Tenant: r.cfg.Profiles[c.src].Tenant, CallHash: r.words.hash(c.key), Parties: []partyHash{}, RecordingSession: session,
 	}
-	for _, p := range c.metadata.Present() {
+	for _, p := range meta.Present() {
 		if aor := p.AOR(); aor != "" {
 			h := partyHash{AOR: r.words.hash(aor)}
 			if number := siprec.Number(aor); number != "" {
@@ -143,7 +151,7 @@ func (r *Recorder) decisionData(c *call, key string, at time.Time) decisionData 
 
 // open makes the key, the spool and the ports of a call that is recorded, in this order, and takes them back if one fails. That it
 // is intended has been witnessed.
-func (r *Recorder) open(ctx context.Context, c *call, in siprec.Invitation, key string) (answer siprec.Answer, err error) {
+func (r *Recorder) open(ctx context.Context, s *session, c *call, ch siprec.Change, begins bool) (err error) {
 	r.setLive(c.id, true) // before anything of it can be found: Run leaves it alone
 	var indexing sync.WaitGroup
 	defer func() {
@@ -161,28 +169,38 @@ func (r *Recorder) open(ctx context.Context, c *call, in siprec.Invitation, key 
 			err = &siprec.Refusal{Kind: siprec.Internal, Reason: "the recording could not be opened", Err: err}
 		}
 	}()
+	if !c.intended { // its streams came after the decision
+		if err := r.witness(ctx, EventStarted, c.id, audit.Intended, nil); err != nil {
+			return err
+		}
+	}
 	class, ok := r.cfg.Policy.Class(c.decision.Class)
 	if !ok {
-		return answer, fmt.Errorf("decide: class %q does not exist", c.decision.Class)
+		return fmt.Errorf("decide: class %q does not exist", c.decision.Class)
 	}
 	secret, err := r.cfg.Keys.Create(ctx, c.id)
 	if err != nil {
-		return answer, fmt.Errorf("make key: %w", err)
+		return fmt.Errorf("make key: %w", err)
 	}
 	if c.writer, err = r.cfg.Spool.Create(c.id, secret.SpoolKey()); err != nil {
-		return answer, fmt.Errorf("make spool: %w", err)
+		return fmt.Errorf("make spool: %w", err)
 	}
-	c.assign(r.cfg.Policy, class, in.Offer)
-	first := journalEntry{At: r.cfg.Clock(), Streams: c.entries(in.Offer), Begin: &beginEntry{
-		ID: c.id, CallID: in.Dialog.CallID, SRC: in.SRC, CallKey: key, Headers: in.Headers,
-		Decision: r.decisionData(c, key, in.At).Decision, Class: class,
-	}}
-	r.about(in, &first)
-	if in.Metadata != nil {
-		first.Metadata = in.Metadata.Raw
+	s.assign(c, r.cfg.Policy, class)
+	begin := &beginEntry{
+		ID: c.id, CallID: s.in.Dialog.CallID, SRC: c.src, CallKey: c.key, Headers: s.in.Headers, Decision: c.decided.Decision, Class: class,
+		RecordingSession: s.id,
+	}
+	begin.scopeEntry = *s.scopeOf(c)
+	first := journalEntry{At: r.cfg.Clock(), Streams: s.entries(c), Begin: begin, Warnings: c.takeWarnings()}
+	r.about(s, &first)
+	if !begins {
+		begin.Before = s.documents
+	} else if ch.Metadata != nil {
+		first.Metadata = ch.Metadata.Raw
 	}
 	if activeStreams(c.streams) == 0 { // some SRCs begin so, and send with a later re-INVITE
 		first.Pause = &pauseEntry{Reason: holdReason}
+		c.pausedBy = holdReason
 		c.paused.Store(true)
 	}
 	row := r.words.progress(first, len(c.channel))
@@ -195,22 +213,31 @@ func (r *Recorder) open(ctx context.Context, c *call, in siprec.Invitation, key 
 	first.At = r.cfg.Clock()
 	c.started = first.At
 	if err := errors.Join(first.append(c.writer), c.writer.Sync()); err != nil { // on the disk, before the SRC is told yes
-		return answer, err
+		return err
 	}
-	c.recording, err = r.cfg.Receiver.Open(media.Open{
-		Start: first.At, Channels: len(c.channel), Streams: c.streams, Sink: &spoolSink{w: c.writer},
-	})
+	c.recording, err = r.openMedia(s, c, first.At)
 	if errors.Is(err, media.ErrNoPorts) {
-		return answer, &siprec.Refusal{Kind: siprec.Unavailable, Reason: "no RTP port is free", Err: err}
+		return &siprec.Refusal{Kind: siprec.Unavailable, Reason: "no RTP port is free", Err: err}
 	}
 	if err != nil {
-		return answer, fmt.Errorf("open media: %w", err)
+		return fmt.Errorf("open media: %w", err)
 	}
 	if err := r.witness(ctx, EventStarted, c.id, audit.Done, nil); err != nil {
-		return answer, err
+		return err
 	}
 	c.publish(r.cfg.Clock())
-	return c.answer(in.Offer, in), nil
+	return nil
+}
+
+// scopeOf names the CS of a call for its journal.
+func (s *session) scopeOf(c *call) *scopeEntry {
+	e := &scopeEntry{CommunicationSession: c.scope}
+	for _, x := range s.metadata.Sessions {
+		if x.ID == c.scope && c.named {
+			e.Group = x.Group
+		}
+	}
+	return e
 }
 
 // abandon takes back what open has made of a recording that nobody was told of.
@@ -239,78 +266,31 @@ func (r *Recorder) setLive(id string, live bool) {
 	}
 }
 
-// silentSince is when the last packet of any stream came, or when the recording began. It is false for a session of which
-// nothing is expected: one on hold, or not recorded.
-func (c *call) silentSince() (time.Time, bool) {
-	if c.recording == nil || c.paused.Load() {
-		return time.Time{}, false
-	}
-	last := c.started
-	for _, s := range c.recording.Progress(nil) {
-		if s.LastArrival.After(last) {
-			last = s.LastArrival
+// finishCall ends the recording of a CS that is over while its session goes on. Its sockets are kept for whoever is next.
+func (r *Recorder) finishCall(ctx context.Context, s *session, c *call, ch siprec.Change) {
+	if c.recording != nil {
+		labels := make([]siprec.Label, 0, len(c.index))
+		for l := range c.index {
+			labels = append(labels, l)
+		}
+		slices.Sort(labels)
+		r.park(s, c, labels, ch.At)
+		if d := ch.Metadata; d != nil && c.named && d.Mentions(c.scope) {
+			err := r.witness(ctx, EventChanged, c.id, "", changedData{Metadata: true})
+			if err == nil {
+				err = journalEntry{At: ch.At, Metadata: d.Raw}.append(c.writer)
+			}
+			if err != nil {
+				c.log().Error("note the last metadata", zap.Error(err))
+			}
 		}
 	}
-	return last, true
+	r.endCall(c, siprec.EndSession, ch.At)
+	s.remove(c)
 }
 
-// Update implements srs.Recorder: new metadata, new streams, hold and resumption.
-func (r *Recorder) Update(ctx context.Context, dialog siprec.DialogID, ch siprec.Change) (siprec.Answer, error) {
-	c := r.call(dialog)
-	if c == nil {
-		return siprec.Answer{}, fmt.Errorf("update: no such session")
-	}
-	ch.Offer = r.offer(c.src, ch.Offer)
-	if ch.Metadata != nil {
-		c.metadata.Apply(ch.Metadata, ch.At)
-	}
-	if c.recording == nil {
-		if ch.Offer == nil {
-			return c.local, nil
-		}
-		c.local = c.declined(ch.Offer, c.local.Addr)
-		return c.local, nil
-	}
-	entry := journalEntry{At: ch.At}
-	if ch.Metadata != nil {
-		entry.Metadata = ch.Metadata.Raw
-	}
-	if ch.Offer == nil {
-		if ch.Metadata == nil {
-			return c.local, nil
-		}
-		if err := r.witness(ctx, EventChanged, c.id, "", changedData{Metadata: true}); err != nil {
-			return siprec.Answer{}, err
-		}
-		return c.local, entry.append(c.writer)
-	}
-	class, _ := r.cfg.Policy.Class(c.decision.Class)
-	before, keys := slices.Clone(c.streams), c.keepProtections()
-	c.assign(r.cfg.Policy, class, ch.Offer)
-	entry.Streams, entry.Lines = c.entries(ch.Offer), lines(ch.Offer)
-	if err := r.changeStreams(ctx, c, before, entry, ch.Metadata != nil); err != nil {
-		c.protections = keys
-		return siprec.Answer{}, err
-	}
-	c.local = c.answer(ch.Offer, siprec.Invitation{Local: c.local.Addr})
-	return c.local, nil
-}
-
-func (r *Recorder) call(dialog siprec.DialogID) *call {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.calls[dialog]
-}
-
-// End implements srs.Recorder: the timeline is closed and the recording is left to Run.
-func (r *Recorder) End(dialog siprec.DialogID, cause siprec.EndCause, at time.Time) {
-	r.mu.Lock()
-	c := r.calls[dialog]
-	delete(r.calls, dialog)
-	r.mu.Unlock()
-	if c == nil {
-		return
-	}
+// endCall ends a call: the timeline is closed and the recording is left to Run.
+func (r *Recorder) endCall(c *call, cause siprec.EndCause, at time.Time) {
 	c.telling.Lock()
 	c.over = true
 	c.telling.Unlock()
@@ -320,6 +300,9 @@ func (r *Recorder) End(dialog siprec.DialogID, cause siprec.EndCause, at time.Ti
 	}
 	c.log().Info("ended", zap.String("cause", string(cause)))
 	if c.recording == nil {
+		if c.decision.Record {
+			return // it had no stream yet: nothing of it is indexed
+		}
 		if err := endRow(ctx, r.cfg.Catalog, c.id, at); err != nil {
 			c.log().Error("catalog", zap.Error(err))
 		}
@@ -331,7 +314,7 @@ func (r *Recorder) End(dialog siprec.DialogID, cause siprec.EndCause, at time.Ti
 		}
 		return
 	}
-	end := journalEntry{At: at, End: &endEntry{Cause: cause}}
+	end := journalEntry{At: at, End: &endEntry{Cause: cause}, Warnings: c.takeWarnings()}
 	summary, err := c.recording.Close(at)
 	if err != nil {
 		c.log().Error("close media", zap.Error(err))

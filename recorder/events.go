@@ -23,6 +23,8 @@ const (
 	EventPaused    = "recording.paused"
 	EventResumed   = "recording.resumed"
 	EventChanged   = "recording.changed" // metadata or streams
+	EventAsked     = "session.asked"     // a re-INVITE or a request for metadata, of ours
+	EventUnheeded  = "session.unheeded"  // the SRC refused it, or did not answer
 	EventMissing   = "media.missing"     // an active stream brings nothing
 	EventReturned  = "media.returned"    // and does again
 	EventStored    = "recording.stored"
@@ -39,6 +41,8 @@ type offeredData struct {
 	Streams    int    `json:"streams"`
 	Recordable int    `json:"recordable"` // streams in a format that we decode
 	Metadata   bool   `json:"metadata"`
+
+	RecordingSession string `json:"recording_session"` // the same for all that one dialog carries
 }
 
 // decisionData holds all that is ever known of a call that was not recorded, so that a rebuilt catalog knows it too.
@@ -77,6 +81,16 @@ type changedData struct {
 	Metadata bool `json:"metadata"`
 	Streams  int  `json:"streams"`
 	Active   int  `json:"active"`
+}
+
+// askedData is the data of EventAsked and EventUnheeded.
+type askedData struct {
+	Request          string   `json:"request"` // "reinvite" or "snapshot"
+	RecordingSession string   `json:"recording_session"`
+	Labels           []string `json:"labels,omitempty"` // of the streams that were to change
+	Wanted           string   `json:"wanted,omitempty"` // "recvonly" or "inactive"
+	Reason           string   `json:"reason,omitempty"`
+	Status           int      `json:"status,omitempty"` // of the SRC's answer; 0: none came
 }
 
 type pausedData struct {

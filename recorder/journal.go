@@ -32,6 +32,13 @@ type journalEntry struct {
 	Warnings []string      `json:"warnings,omitempty"`
 	Pause    *pauseEntry   `json:"pause,omitempty"`
 	Resume   bool          `json:"resume,omitempty"`
+	Scope    *scopeEntry   `json:"scope,omitempty"`
+}
+
+// A scopeEntry names the communication session (CS) that is recorded, once the metadata do.
+type scopeEntry struct {
+	CommunicationSession siprec.SessionID `json:"communication_session,omitempty"`
+	Group                siprec.GroupID   `json:"group,omitempty"`
 }
 
 type beginEntry struct {
@@ -48,6 +55,9 @@ type beginEntry struct {
 
 	Tenant      string   `json:"tenant,omitempty"`
 	ExternalIDs []string `json:"external_ids,omitempty"` // of the kept headers
+	scopeEntry
+	// Before are the metadata of the recording session from before this recording.
+	Before []Received `json:"before,omitempty"`
 }
 
 // A streamEntry says what one m-line is from now on.
@@ -113,6 +123,17 @@ type history struct {
 }
 
 func (h *history) begin() *beginEntry { return h.entries[0].Begin }
+
+// scope names the communication session that was recorded, as the journal knows it in the end.
+func (h *history) scope() scopeEntry {
+	out := h.begin().scopeEntry
+	for _, e := range h.entries {
+		if e.Scope != nil {
+			out = *e.Scope
+		}
+	}
+	return out
+}
 
 // plan says what the sound amounts to. A call that ended before its first block has a file without samples.
 func (h *history) plan() media.Plan {

@@ -3,8 +3,6 @@ package recorder
 import (
 	"context"
 	"errors"
-	"maps"
-	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -124,7 +122,7 @@ func (c *call) publish(now time.Time) {
 	}
 	out := make([]watchedStream, len(c.streams))
 	for label, i := range c.index {
-		s := watchedStream{label: label, channel: c.streams[i].Channel, active: c.streams[i].Active, from: now}
+		s := watchedStream{label: label, channel: c.streams[i].Channel, active: c.streams[i].Active && c.muted == "", from: now}
 		if i < len(before) && before[i].active == s.active {
 			s.from = before[i].from
 		}
@@ -149,11 +147,8 @@ func (r *Recorder) Watch(ctx context.Context) error {
 }
 
 func (r *Recorder) watchCalls(ctx context.Context) {
-	r.mu.Lock()
-	calls := slices.Collect(maps.Values(r.calls))
-	r.mu.Unlock()
-	for _, c := range calls {
-		if c.recording != nil {
+	for _, s := range r.all() {
+		for _, c := range s.list() {
 			r.watchCall(ctx, c)
 		}
 	}

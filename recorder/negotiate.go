@@ -10,7 +10,7 @@ import (
 	"github.com/greffier/greffier/siprec"
 )
 
-// discardPort is what an m-line says that is accepted but will never carry media (RFC 863).
+// discardPort is what an m-line says that is accepted but carries no media (RFC 863).
 const discardPort = 9
 
 // Encodings that we accept beside audio, since a relay may refuse an answer that leaves one of its payload types out.
@@ -74,23 +74,6 @@ func labelsOf(o *siprec.Offer) []siprec.Label {
 		}
 	}
 	return out
-}
-
-// declined answers an offer that is not to be recorded: every usable m-line accepted as inactive, so that the media never
-// leave the SRC and the SRC does not drop the call.
-func (c *call) declined(o *siprec.Offer, local netip.Addr) siprec.Answer {
-	labels := labelsOf(o)
-	a := siprec.Answer{Addr: local, Media: make([]siprec.AnswerMedia, len(o.Media))}
-	for i, m := range o.Media {
-		formats, _ := usable(c.codecs, m)
-		a.Media[i] = siprec.AnswerMedia{Direction: siprec.Inactive, Formats: formats, RTCPMux: m.RTCPMux}
-		if formats != nil {
-			a.Media[i].Port = discardPort
-			c.secureAnswer(&a.Media[i], labels[i], m)
-			a.Media[i].ICE = nil // nobody would answer its checks
-		}
-	}
-	return a
 }
 
 // stream is the receiving end of one m-line.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/netip"
 	"sync"
 	"time"
@@ -66,16 +65,18 @@ type Observation struct {
 // A Recorder takes calls and finishes recordings. Its methods may be called from several goroutines; those that concern one
 // dialog must not overlap.
 type Recorder struct {
-	cfg    Config
-	words  words
-	wake   chan struct{}      // capacity 1: something in the spool is ready to be finished
-	settle chan chan struct{} // closed by Run when there is nothing left to do now
+	cfg      Config
+	words    words
+	wake     chan struct{}      // capacity 1: something in the spool is ready to be finished
+	settling chan chan struct{} // closed by Run when there is nothing left to do now
 
-	mu     sync.Mutex
-	calls  map[siprec.DialogID]*call // by dialog: sessions that have not ended
-	live   map[string]bool           // ids whose spool file a call still writes to
-	ended  []string                  // of live, until lately: for Run
-	totals media.StreamStats         // sums over the sessions that have ended
+	mu       sync.Mutex
+	sessions map[siprec.DialogID]*session // that have not ended
+	live     map[string]bool              // ids whose spool file a call still writes to
+	ended    []string                     // of live, until lately: for Run
+	totals   media.StreamStats            // sums over the recordings that have ended
+
+	asks asks
 
 	lastFree   time.Time // when the spool's free space was last asked for
 	enoughFree bool
@@ -103,12 +104,13 @@ func New(cfg Config) (*Recorder, error) {
 	}
 	cfg.Workers = max(1, cfg.Workers)
 	return &Recorder{
-		cfg:    cfg,
-		words:  words{cfg.PseudonymKey},
-		wake:   make(chan struct{}, 1),
-		settle: make(chan chan struct{}),
-		calls:  map[siprec.DialogID]*call{},
-		live:   map[string]bool{},
+		cfg:      cfg,
+		words:    words{cfg.PseudonymKey},
+		wake:     make(chan struct{}, 1),
+		settling: make(chan chan struct{}),
+		sessions: map[siprec.DialogID]*session{},
+		live:     map[string]bool{},
+		asks:     newAsks(),
 	}, nil
 }
 
@@ -131,25 +133,11 @@ func (r *Recorder) Ready() error {
 	return nil
 }
 
-// Calls counts the sessions that have not ended: those that are recorded, and all.
-func (r *Recorder) Calls() (recorded, all int) {
+// Calls counts the recordings in progress, and the recording sessions that have not ended.
+func (r *Recorder) Calls() (recordings, sessions int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.live), len(r.calls)
-}
-
-// Silent lists the sessions that are recorded and not on hold, and on which nothing has arrived for the given time.
-func (r *Recorder) Silent(limit time.Duration) []siprec.DialogID {
-	r.mu.Lock()
-	calls := maps.Clone(r.calls)
-	r.mu.Unlock()
-	var out []siprec.DialogID
-	for dialog, c := range calls {
-		if since, heard := c.silentSince(); heard && r.cfg.Clock().Sub(since) >= limit {
-			out = append(out, dialog)
-		}
-	}
-	return out
+	return len(r.live), len(r.sessions)
 }
 
 // Totals sums the counters of every stream of the sessions that have ended; what is no counter is zero.

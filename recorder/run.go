@@ -82,7 +82,7 @@ func (r *Recorder) Run(ctx context.Context) error {
 		case <-r.wake:
 		case <-scan.C:
 			look = true
-		case w := <-r.settle:
+		case w := <-r.settling:
 			q.waiting = append(q.waiting, w)
 			look = true
 		case res := <-q.results:
@@ -104,7 +104,7 @@ func (q *queue) tell() {
 func (r *Recorder) Settle(ctx context.Context) error {
 	settled := make(chan struct{})
 	select {
-	case r.settle <- settled:
+	case r.settling <- settled:
 	case <-ctx.Done():
 		return ctx.Err()
 	}

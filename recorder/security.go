@@ -25,11 +25,11 @@ type protection struct {
 }
 
 // protect brings the protection of a label up to what its m-line offers now.
-func (c *call) protect(label siprec.Label, m siprec.Media) *protection {
-	p := c.protections[label]
+func (s *session) protect(label siprec.Label, m siprec.Media) *protection {
+	p := s.protections[label]
 	if p == nil {
 		p = &protection{}
-		c.protections[label] = p
+		s.protections[label] = p
 	}
 	switch {
 	case m.Security() != siprec.SDES:
@@ -52,9 +52,9 @@ func (c *call) protect(label siprec.Label, m siprec.Media) *protection {
 }
 
 // keepProtections is a copy, for when the offer at hand is rejected.
-func (c *call) keepProtections() map[siprec.Label]*protection {
-	kept := make(map[siprec.Label]*protection, len(c.protections))
-	for label, p := range c.protections {
+func (s *session) keepProtections() map[siprec.Label]*protection {
+	kept := make(map[siprec.Label]*protection, len(s.protections))
+	for label, p := range s.protections {
 		same := *p
 		kept[label] = &same
 	}
@@ -100,11 +100,11 @@ func (p *protection) secure(s *media.Stream, m siprec.Media) {
 }
 
 // secureAnswer says in an answer what the m-line's profile asks for.
-func (c *call) secureAnswer(a *siprec.AnswerMedia, label siprec.Label, m siprec.Media) {
-	p := c.protect(label, m)
+func (s *session) secureAnswer(a *siprec.AnswerMedia, label siprec.Label, m siprec.Media) {
+	p := s.protect(label, m)
 	a.Crypto, a.ICE = p.ours, p.local
 	if m.Security() == siprec.DTLS {
-		a.Fingerprint = &siprec.Fingerprint{Hash: c.fingerprint.Hash, Sum: c.fingerprint.Sum}
+		a.Fingerprint = &siprec.Fingerprint{Hash: s.fingerprint.Hash, Sum: s.fingerprint.Sum}
 		a.Setup = m.Setup.Answer()
 	}
 }

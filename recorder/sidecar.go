@@ -179,17 +179,26 @@ func (h *history) sidecar(plan media.Plan) Sidecar {
 	labels := make([]siprec.Label, plan.Channels)
 	warn := warnings{seen: map[string]bool{}}
 	var matching siprec.Matching
+	scoped := scopeView{id: h.scope().CommunicationSession, ever: map[siprec.ParticipantID]bool{}}
+	received := func(at time.Time, raw []byte) {
+		s.Metadata = append(s.Metadata, Received{At: at, XML: string(raw)})
+		if doc, err := siprec.ParseMetadata(raw); err == nil {
+			meta.Apply(doc, at)
+			matching.Metadata(&meta)
+		} else {
+			warn.add(string(siprec.WarnUnreadable))
+		}
+	}
+	for _, d := range b.Before {
+		received(d.At, []byte(d.XML))
+	}
+	scoped.saw(&meta)
 	for _, e := range h.entries {
 		warn.add(e.Warnings...)
 		matching.Offer(e.offer())
 		if e.Metadata != nil {
-			s.Metadata = append(s.Metadata, Received{At: e.At, XML: string(e.Metadata)})
-			if doc, err := siprec.ParseMetadata(e.Metadata); err == nil {
-				meta.Apply(doc, e.At)
-				matching.Metadata(&meta)
-			} else {
-				warn.add(string(siprec.WarnUnreadable))
-			}
+			received(e.At, e.Metadata)
+			scoped.saw(&meta)
 		}
 		for _, st := range e.Streams {
 			if st.Channel < len(labels) {
@@ -208,6 +217,8 @@ func (h *history) sidecar(plan media.Plan) Sidecar {
 		warn.add(string(w))
 	}
 	s.Session.RecordingSession, s.Session.Tenant = b.RecordingSession, b.Tenant
+	s.Session.CommunicationSession, s.Session.Group = h.scope().CommunicationSession, h.scope().Group
+	meta = scoped.view(&meta, start, end)
 	s.Session.CallIDs = joined(meta.CallIDs(), b.ExternalIDs)
 	s.Participants = participants(&meta)
 	s.Channels = channels(&meta, labels, stats, ms, end)

@@ -11,43 +11,47 @@ import (
 	"github.com/greffier/greffier/siprec"
 )
 
-// assign gives every recordable m-line of an offer a stream, and every new label a channel. Which party is channel 0 is the
-// policy's word; labels that come later get the next channels.
-func (c *call) assign(p *policy.Policy, class policy.Class, o *siprec.Offer) {
+// assign gives every recordable m-line of a call a stream, and every new label a channel. Which party is channel 0 is the policy's
+// word; labels that come later get the next channels.
+func (s *session) assign(c *call, p *policy.Policy, class policy.Class) {
 	var fresh []siprec.Label
-	c.labels = labelsOf(o)
-	for _, label := range offeredLabels(c.codecs, o) {
-		if _, known := c.channel[label]; !known {
+	for _, label := range s.labels {
+		if _, known := c.channel[label]; !known && s.owners[label] == c && s.usable(label) {
 			fresh = append(fresh, label)
 		}
 	}
 	if len(c.channel) == 0 {
-		fresh = p.OrderLabels(class, &c.metadata, fresh)
+		meta := s.metadata.Of(c.scope)
+		fresh = p.OrderLabels(class, &meta, fresh)
 	}
 	for _, l := range fresh {
 		c.channel[l] = len(c.channel)
 	}
-	for i := range c.streams { // an m-line that is gone, or no longer usable, sends nothing
+	c.streams = slices.Clone(c.streams)
+	for i := range c.streams { // an m-line that is gone, or no longer usable, or another's, sends nothing
 		c.streams[i].Active = false
 	}
-	for i, m := range o.Media {
-		channel, known := c.channel[c.labels[i]]
-		if !known {
+	for i, m := range s.offer.Media {
+		label := s.labels[i]
+		at, old := c.index[label]
+		channel, known := c.channel[label]
+		if !known || !old && s.owners[label] != c {
 			continue
 		}
-		s := stream(c.codecs, m, channel, c.any)
-		if s.Formats != nil {
-			c.protect(c.labels[i], m).secure(&s, m)
+		x := stream(s.codecs, m, channel, s.in.AnySource)
+		x.Active = m.Port != 0 && s.hears(c, label)
+		if x.Formats != nil {
+			s.protect(label, m).secure(&x, m)
 		}
-		if at, old := c.index[c.labels[i]]; old {
-			if s.Formats == nil { // refused now: keep what the receiver knows, hear nothing
+		if old {
+			if x.Formats == nil { // refused now: keep what the receiver knows, hear nothing
 				continue
 			}
-			c.streams[at] = s
+			c.streams[at] = x
 			continue
 		}
-		c.index[c.labels[i]] = len(c.streams)
-		c.streams = append(c.streams, s)
+		c.index[label] = len(c.streams)
+		c.streams = append(c.streams, x)
 	}
 }
 
@@ -62,37 +66,15 @@ func (c *call) forget(n int) {
 	}
 }
 
-// entries describe the offer's streams for the journal.
-func (c *call) entries(o *siprec.Offer) []streamEntry {
+// entries describe a call's streams for its journal.
+func (s *session) entries(c *call) []streamEntry {
 	var out []streamEntry
-	for i := range o.Media {
-		if at, ok := c.index[c.labels[i]]; ok {
-			out = append(out, streamEntry{
-				Label: c.labels[i], Channel: c.streams[at].Channel, Active: c.streams[at].Active,
-			})
+	for _, label := range s.labels {
+		if at, ok := c.index[label]; ok {
+			out = append(out, streamEntry{Label: label, Channel: c.streams[at].Channel, Active: c.streams[at].Active})
 		}
 	}
 	return out
-}
-
-// answer says on the wire what is recorded: recvonly where sound is let in, inactive where not.
-func (c *call) answer(o *siprec.Offer, in siprec.Invitation) siprec.Answer {
-	a := siprec.Answer{Addr: in.Local, Media: make([]siprec.AnswerMedia, len(o.Media))}
-	ports := c.recording.Ports()
-	for i, m := range o.Media {
-		formats, _ := usable(c.codecs, m)
-		a.Media[i] = siprec.AnswerMedia{Direction: siprec.Inactive, Formats: formats, RTCPMux: m.RTCPMux}
-		at, ok := c.index[c.labels[i]]
-		if formats == nil || !ok {
-			continue
-		}
-		a.Media[i].Port = ports[at]
-		c.secureAnswer(&a.Media[i], c.labels[i], m)
-		if c.streams[at].Active {
-			a.Media[i].Direction = siprec.RecvOnly
-		}
-	}
-	return a
 }
 
 // activeStreams counts the streams on which sound is let in.
@@ -126,11 +108,15 @@ func (r *Recorder) changeStreams(ctx context.Context, c *call, before []media.St
 	}
 	entry.At = r.cfg.Clock()
 	typ, data := EventChanged, any(changedData{Metadata: metadata, Streams: len(entry.Streams), Active: on})
-	switch paused := on == 0; {
-	case paused && !c.paused.Load():
-		typ, data, entry.Pause = EventPaused, pausedData{Reason: holdReason}, &pauseEntry{Reason: holdReason}
-	case !paused && c.paused.Load():
-		typ, data, entry.Resume = EventResumed, pausedData{Reason: holdReason}, true
+	reason := c.muted
+	if reason == "" && on == 0 {
+		reason = holdReason
+	}
+	switch {
+	case reason != "" && c.pausedBy == "":
+		typ, data, entry.Pause = EventPaused, pausedData{Reason: reason}, &pauseEntry{Reason: reason}
+	case reason == "" && c.pausedBy != "":
+		typ, data, entry.Resume = EventResumed, pausedData{Reason: c.pausedBy}, true
 	}
 	if err := r.witness(ctx, typ, c.id, "", data); err != nil {
 		return err
@@ -138,7 +124,10 @@ func (r *Recorder) changeStreams(ctx context.Context, c *call, before []media.St
 	if err := entry.append(c.writer); err != nil {
 		return err
 	}
-	c.paused.Store(on == 0)
+	if c.pausedBy == "" || reason == "" { // one pause has one reason: that with which it began
+		c.pausedBy = reason
+	}
+	c.paused.Store(reason != "")
 	if err := c.recording.Update(wanted); err != nil {
 		return fmt.Errorf("update media: %w", err)
 	}

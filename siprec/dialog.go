@@ -25,7 +25,18 @@ type Invitation struct {
 
 	// AnySource tells that the SRC's profile lets media come from addresses that it did not offer.
 	AnySource bool
+	// Decline is how the SRC is told that a call is not recorded; "" means DeclineInactive.
+	Decline Decline
 }
+
+// A Decline is how an SRC is told that a call is not recorded.
+type Decline string
+
+const (
+	DeclineInactive Decline = "inactive" // the streams are answered inactive: the media never leave the SRC
+	DeclineAccept   Decline = "accept"   // the streams are accepted as if they were recorded, and discarded on arrival
+	DeclineRefuse   Decline = "refuse"   // the INVITE is refused (603); of several calls in one session, the streams (port 0)
+)
 
 // A Change is a re-INVITE, UPDATE or INFO inside a recording session: a new offer, new metadata, or both. It is also what the SRC
 // answers to a request of ours.
@@ -37,6 +48,9 @@ type Change struct {
 	// Answered tells that Offer answers an offer of ours, m-line by m-line; the Answer to it is not sent. Its labels are those of
 	// our m-lines.
 	Answered bool
+
+	// Last tells that the request ends the session: End follows at once.
+	Last bool
 }
 
 // An EndCause says why a recording session ended.
@@ -50,4 +64,9 @@ const (
 	EndFailed   EndCause = "failed"   // we could not go on
 	EndRestart  EndCause = "restart"  // found unfinished when the program started
 	EndOperator EndCause = "operator" // an operator ended it
+
+	// EndSession: the communication session ended; the recording session goes on.
+	EndSession EndCause = "session-ended"
+	// EndDeclined: the INVITE was refused, because nothing of it was to be recorded.
+	EndDeclined EndCause = "declined"
 )

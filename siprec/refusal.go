@@ -14,6 +14,7 @@ const (
 	Unsupported   RefusalKind = "unsupported"    // 420: it requires an extension that we lack
 	NoMedia       RefusalKind = "no_media"       // 488: nothing in the offer that we can record
 	Unavailable   RefusalKind = "unavailable"    // 503: draining, or out of ports, disk or sessions
+	Declined      RefusalKind = "declined"       // 603: nothing of it is to be recorded, here or by any recorder with the same policy
 	Internal      RefusalKind = "internal"       // 500: ours
 )
 

@@ -145,7 +145,7 @@ func (s *Server) invitation(in *inbound) (siprec.Invitation, *failure) {
 	id.LocalTag = in.tag
 	inv := siprec.Invitation{
 		Dialog: id, SRC: in.src.Name, Source: in.from, Local: in.place.media, At: in.at,
-		Headers: keptHeaders(in.req, in.src.Headers), AnySource: in.src.AnySource,
+		Headers: keptHeaders(in.req, in.src.Headers), AnySource: in.src.AnySource, Decline: in.src.Decline,
 	}
 	c, f := readBody(in)
 	if f != nil {

@@ -232,7 +232,7 @@ func (s *Server) onBye(ctx context.Context, in *inbound) {
 	defer d.release()
 	defer s.finishAt(d, siprec.EndBye, in.at) // also when the Recorder panics over the metadata
 	if c, f := readBody(in); f == nil && c.Metadata != nil {
-		c.Offer = nil
+		c.Offer, c.Last = nil, true
 		if f := s.update(ctx, d, c); f != nil {
 			s.log.Warn("metadata of a BYE not taken", zap.String("call_id", d.id.CallID), zap.String("reason", f.reason), zap.Error(f.err))
 		}

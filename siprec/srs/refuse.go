@@ -111,6 +111,8 @@ func failureOf(err error) *failure {
 		f.status = 488
 	case siprec.Unavailable:
 		f.status = 503
+	case siprec.Declined:
+		f.status = 603
 	default:
 		f.status, f.kind = 500, siprec.Internal
 	}
@@ -216,6 +218,8 @@ func phrase(status int) string {
 		return "Service Unavailable"
 	case 505:
 		return "Version Not Supported"
+	case 603:
+		return "Decline"
 	}
 	return "Server Internal Error"
 }

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/greffier/greffier/siprec"
 )
 
 // A Source is the profile of a recording client (SRC): where its requests come from and what it may do. The longest
@@ -26,6 +28,7 @@ type Source struct {
 	MaxRate         float64        // new sessions a second, above which the answer is 503; default 200. A burst may have five times that
 	Digest          Digest         // what the client must prove to know (401); the zero value asks for nothing
 	MaxSessions     int            // sessions at once, above which the answer is 503; 0: as many as the server takes
+	Decline         siprec.Decline // how it is told that a call is not recorded
 }
 
 // loopbackSource is the only source of a server whose listeners are all loopback and that has none configured.

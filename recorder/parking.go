@@ -1,0 +1,167 @@
+package recorder
+
+import (
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/greffier/greffier/media"
+	"github.com/greffier/greffier/siprec"
+)
+
+// A parking keeps the sockets of labels that no recording uses, so that the SRC's description goes on to hold. What arrives there is
+// discarded on arrival.
+type parking struct{ legs }
+
+// nothing is the sink of a parking. It is given silence only.
+type nothing struct{}
+
+func (nothing) Append(*media.Block) error { return nil }
+
+// park silences labels of a call from an instant on, and keeps their sockets for whoever is next. When they cannot be kept they are
+// silenced all the same.
+func (r *Recorder) park(s *session, c *call, labels []siprec.Label, at time.Time) {
+	if len(labels) == 0 {
+		return
+	}
+	p, from := &parking{legs{index: map[siprec.Label]int{}}}, make([]int, 0, len(labels))
+	for _, l := range labels {
+		i := c.index[l]
+		x := c.streams[i]
+		x.Active = false
+		p.add(l, x)
+		from = append(from, i)
+	}
+	var err error
+	if p.recording, err = c.recording.Yield(at, from, p.open()); err == nil {
+		s.parked = append(s.parked, p)
+	}
+	c.streams = slices.Clone(c.streams)
+	for _, l := range labels {
+		c.streams[c.index[l]].Active = false
+		delete(c.index, l)
+	}
+	if err != nil {
+		c.log().Error("keep the ports of a recording that ends", zap.Error(err))
+		if err := c.recording.Update(c.streams); err != nil {
+			c.log().Error("silence streams", zap.Error(err))
+		}
+	}
+}
+
+// add gives a label a place.
+func (p *parking) add(l siprec.Label, x media.Stream) {
+	x.Channel = len(p.streams) % media.MaxChannels // nothing is kept of it
+	p.index[l] = len(p.streams)
+	p.streams = append(p.streams, x)
+}
+
+func (p *parking) open() media.Open {
+	return media.Open{Channels: max(1, min(len(p.streams), media.MaxChannels)), Streams: p.streams, Sink: nothing{}}
+}
+
+// openMedia opens the receiving ends of a call: on the sockets that its labels have already, where one parking has them, else on
+// fresh ones.
+func (r *Recorder) openMedia(s *session, c *call, start time.Time) (*media.Recording, error) {
+	o := media.Open{Start: start, Channels: max(1, len(c.channel)), Streams: c.streams, Sink: &spoolSink{w: c.writer}}
+	var best *parking
+	most := 0
+	for _, p := range s.parked {
+		n := 0
+		for l := range c.index {
+			if _, ok := p.index[l]; ok {
+				n++
+			}
+		}
+		if n > most {
+			best, most = p, n
+		}
+	}
+	if best == nil {
+		return r.cfg.Receiver.Open(o)
+	}
+	from := make([]int, len(c.streams))
+	for i := range from {
+		from[i] = -1
+	}
+	for l, i := range c.index {
+		if j, ok := best.index[l]; ok {
+			from[i] = j
+		}
+	}
+	rec, err := best.recording.Yield(start, from, o)
+	if err != nil {
+		c.log().Error("take over ports", zap.Error(err))
+		if rec, err = r.cfg.Receiver.Open(o); err != nil {
+			return nil, err
+		}
+	}
+	return rec, nil
+}
+
+// hold brings the parkings up to what the calls have: places that others have taken are given up, and where an SRC is to send
+// what is discarded there are sockets for it.
+func (r *Recorder) hold(s *session) {
+	for _, p := range slices.Clone(s.parked) {
+		for l := range p.index {
+			_, described := s.media(l)
+			if s.holder(l, false) != nil || !described {
+				delete(p.index, l)
+			}
+		}
+		if len(p.index) == 0 {
+			r.release(s, p)
+			s.parked = slices.DeleteFunc(s.parked, func(x *parking) bool { return x == p })
+		}
+	}
+	if s.in.Decline != siprec.DeclineAccept {
+		return
+	}
+	p := &parking{legs{index: map[siprec.Label]int{}}}
+	for i, l := range s.labels {
+		c := s.owners[l]
+		if c == nil || c.decision.Record || !s.usable(l) || s.holder(l, true) != nil {
+			continue
+		}
+		x := stream(s.codecs, s.offer.Media[i], 0, s.in.AnySource)
+		x.Active = false
+		s.protect(l, s.offer.Media[i]).secure(&x, s.offer.Media[i])
+		p.add(l, x)
+	}
+	if len(p.index) == 0 {
+		return
+	}
+	var err error
+	if p.recording, err = r.cfg.Receiver.Open(p.open()); err != nil {
+		s.log().Warn("streams that are not recorded are answered inactive: no ports", zap.Error(err))
+		return
+	}
+	s.parked = append(s.parked, p)
+}
+
+// release gives sockets back.
+func (r *Recorder) release(s *session, p *parking) {
+	summary, err := p.recording.Close(r.cfg.Clock())
+	if err != nil {
+		s.log().Error("close media", zap.Error(err))
+	}
+	r.count(summary.Streams)
+}
+
+// holder finds what has the sockets of a label: a call, or, if it may, a parking.
+func (s *session) holder(l siprec.Label, parked bool) *legs {
+	for _, c := range s.list() {
+		if _, ok := c.index[l]; ok && c.recording != nil {
+			return &c.legs
+		}
+	}
+	if parked {
+		for _, p := range s.parked {
+			if _, ok := p.index[l]; ok {
+				return &p.legs
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,44 @@
+package recorder
+
+import (
+	"slices"
+	"time"
+
+	"github.com/greffier/greffier/siprec"
+)
+
+// A scopeView is what of a recording session's metadata is about the one communication session (CS) that a recording holds.
+type scopeView struct {
+	id   siprec.SessionID // "": all of it
+	ever map[siprec.ParticipantID]bool
+}
+
+// saw remembers who is in the CS now.
+func (v *scopeView) saw(m *siprec.Metadata) {
+	if v.id == "" {
+		return
+	}
+	scoped := m.Of(v.id)
+	for _, p := range scoped.Members {
+		v.ever[p.Participant] = true
+	}
+}
+
+// view leaves out who was never in the CS, and who sent only before the recording began or after it ended. Of a recording session
+// with one CS nothing is left out.
+func (v *scopeView) view(m *siprec.Metadata, start, end time.Time) siprec.Metadata {
+	out := *m
+	if v.id == "" || len(m.Sessions) < 2 {
+		return out
+	}
+	scoped := m.Of(v.id)
+	out.Sessions, out.Groups, out.Streams = scoped.Sessions, scoped.Groups, scoped.Streams
+	out.Participants = slices.DeleteFunc(slices.Clone(m.Participants), func(p siprec.Participant) bool { return !v.ever[p.ID] })
+	out.Presences = slices.DeleteFunc(slices.Clone(m.Presences), func(p siprec.Presence) bool {
+		return !v.ever[p.Participant] || !p.To.IsZero() && !p.To.After(start) || end.After(start) && !p.From.Before(end)
+	})
+	elsewhere := func(id siprec.SessionID) bool { return id != "" && id != v.id }
+	out.Attendances = slices.DeleteFunc(slices.Clone(m.Attendances), func(a siprec.Attendance) bool { return elsewhere(a.Session) })
+	out.Features = slices.DeleteFunc(slices.Clone(m.Features), func(c siprec.Capability) bool { return elsewhere(c.Session) })
+	return out
+}
