@@ -53,6 +53,10 @@ type SIPConfig struct {
 	// more: give a service manager this long before it kills.
 	Drain time.Duration `yaml:"drain" default:"10s"`
 
+	// How long the SRC of a session that brings no media, because it is on hold or not recorded, may say nothing before it is asked
+	// whether it is still there. When it is not, the session is ended.
+	Probe time.Duration `yaml:"probe" default:"5m"`
+
 	// The SBCs and PBXs that may fork calls to us. Requests from anybody else are answered 403.
 	// Without any, only loopback addresses may.
 	Sources []SourceConfig `yaml:"sources" kong:"-"`
@@ -95,6 +99,18 @@ type SourceConfig struct {
 
 	// Refuse calls that come without recording metadata instead of recording them with a warning.
 	RequireMetadata bool `yaml:"require_metadata"`
+
+	// How the SRC is told that a call is not recorded: inactive, its streams are answered inactive and the sound stays where it is;
+	// accept, they are accepted and discarded on arrival, for an SRC that drops a call whose streams are not wanted; refuse, the
+	// INVITE is answered 603, or, when it carries several calls, the streams of those that are not recorded are refused. Default: inactive.
+	Declined string `yaml:"declined"`
+
+	// Never send this SRC a re-INVITE. What changes from our side, a call that is to be recorded after all or a pause, is then said
+	// on the wire only when the SRC changes something itself; what must not be recorded is discarded on arrival.
+	NoReinvite bool `yaml:"no_reinvite"`
+
+	// Never ask this SRC for its complete metadata.
+	NoSnapshots bool `yaml:"no_snapshots"`
 }
 
 // A MediaConfig is the RTP side.
@@ -110,7 +126,8 @@ type MediaConfig struct {
 	// a recording whose sound comes at a lower one is no larger for it.
 	MaxRate int `yaml:"max_rate" default:"48000"`
 
-	// How long a session that is recorded, and not on hold, may bring no packet at all before it is taken for lost and ended.
+	// How long a session that is recorded, and not on hold, may bring no packet at all before its SRC is asked whether it is still
+	// there. When it is not, the session is ended.
 	Silence time.Duration `yaml:"silence" default:"15m"`
 
 	// How long a stream that is to be recorded may bring no packet before log, metrics and audit log say so (media.missing).

@@ -181,6 +181,9 @@ func (c Config) check() error {
 	if c.Media.Silence <= 0 {
 		problems = append(problems, errors.New("media.silence: must be longer than nothing"))
 	}
+	if c.SIP.Probe <= 0 {
+		problems = append(problems, errors.New("sip.probe: must be longer than nothing"))
+	}
 	if c.Media.G729 != "" {
 		if _, err := exec.LookPath(c.Media.G729); err != nil {
 			problems = append(problems, fmt.Errorf("media.g729: %w; build contrib/g729, or leave it out", err))
@@ -236,6 +239,12 @@ func (c Config) sources() ([]srs.Source, error) {
 		}
 		seen[s.Name] = true
 		src := srs.Source{Name: s.Name, TLSNames: s.TLSNames, AnySource: s.AnyMediaSource, Headers: s.keptHeaders(), RequireMetadata: s.RequireMetadata}
+		src.NoReinvite, src.NoSnapshots = s.NoReinvite, s.NoSnapshots
+		switch src.Decline = siprec.Decline(s.Declined); src.Decline {
+		case "", siprec.DeclineInactive, siprec.DeclineAccept, siprec.DeclineRefuse:
+		default:
+			return nil, fmt.Errorf("sip.sources[%d] %s: declined: %q; write inactive, accept or refuse", i, s.Name, s.Declined)
+		}
 		if len(s.Addresses)+len(s.TLSNames) == 0 {
 			return nil, fmt.Errorf("sip.sources[%d] %s: addresses are needed, as 192.0.2.10 or 192.0.2.0/28, or tls_names", i, s.Name)
 		}

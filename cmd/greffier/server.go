@@ -27,7 +27,6 @@ import (
 	"github.com/greffier/greffier/media/codec"
 	"github.com/greffier/greffier/policy"
 	"github.com/greffier/greffier/recorder"
-	"github.com/greffier/greffier/siprec"
 	"github.com/greffier/greffier/siprec/srs"
 	"github.com/greffier/greffier/storage/spool"
 )
@@ -172,8 +171,11 @@ func (m *Main) open(ctx context.Context) (err error) {
 			return fmt.Errorf("read sip.advertise: %w", err)
 		}
 	}
-	m.sip, err = srs.New(sip, m.recorder)
-	return err
+	if m.sip, err = srs.New(sip, m.recorder); err != nil {
+		return err
+	}
+	m.recorder.Connect(wire{m.sip})
+	return nil
 }
 
 // warn tells of settings that are allowed and may surprise.
@@ -297,6 +299,7 @@ func (m *Main) serve(ctx context.Context, listener net.Listener) error {
 	start("recorder", m.recorder.Run)
 	start("watch", m.recorder.Watch)
 	start("sip", m.sip.Serve)
+	start("ask", m.recorder.Ask)
 	start("silence", m.endSilent)
 	if m.Config.SIP.TLSCert != "" {
 		start("hangup", m.reloadAtHangup())
@@ -348,32 +351,6 @@ func (m *Main) reloadAtHangup() func(context.Context) error {
 				_ = m.sip.ReloadCertificates() // it has logged the error
 			}
 		}
-	}
-}
-
-// silenceScan is how often sessions without media are looked for.
-const silenceScan = 30 * time.Second
-
-// endSilent ends sessions whose SRC has vanished without a word.
-func (m *Main) endSilent(ctx context.Context) error {
-	limit := m.Config.Media.Silence
-	tick := time.NewTicker(min(silenceScan, limit))
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-		var hangups sync.WaitGroup // all at once: an SRC that has died answers none, and each waits for its answer
-		for _, dialog := range m.recorder.Silent(limit) {
-			hangups.Go(func() {
-				if err := m.sip.Hangup(ctx, dialog, siprec.EndLost, "no media"); err != nil && ctx.Err() == nil {
-					m.log.Warn("a lost session did not confirm its end", zap.Error(err))
-				}
-			})
-		}
-		hangups.Wait()
 	}
 }
 

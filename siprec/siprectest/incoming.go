@@ -91,7 +91,7 @@ func (c *Call) receive(req *sip.Request, method string, back reply) {
 	}
 	headers := []Header{{"Contact", c.contact()}, {"Allow", allowed}}
 	var body content
-	if status == 200 && (method == "INVITE" || method == "UPDATE" && len(req.Body()) > 0) {
+	if status == 200 && (method == "INVITE" || method == "UPDATE" && describes(req)) {
 		sdp, err := c.counter(req.Body())
 		if err != nil {
 			status, r.Status = 488, 488
@@ -115,6 +115,12 @@ func (c *Call) receive(req *sip.Request, method string, back reply) {
 	case method == "INVITE" && status == 200:
 		c.awaitAck(b, back)
 	}
+}
+
+// describes tells whether a request carries a session description; requests for metadata carry none.
+func describes(req *sip.Request) bool {
+	t := req.ContentType()
+	return len(req.Body()) > 0 && t != nil && t.Value() == sdpType
 }
 
 func (c *Call) statusFor(req *sip.Request, method string) int {
