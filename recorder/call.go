@@ -92,6 +92,11 @@ func (r *Recorder) decideAbout(s *session, x *scope, labels []siprec.Label, ch s
 		legs: legs{index: map[siprec.Label]int{}}, warned: map[string]bool{},
 	}
 	meta := s.metadata.Of(x.id)
+	if s.decided && ch.Metadata != nil { // what was said of the recording session while it carried another CS says nothing of this one
+		meta.Extensions = slices.DeleteFunc(slices.Clone(meta.Extensions), func(e siprec.Extension) bool {
+			return e.Parent == "" && !slices.Contains(ch.Metadata.Extensions, e)
+		})
+	}
 	c.key = meta.CallKey(s.in.Dialog.CallID)
 	offered := offeredData{
 		SRC: c.src, CallHash: r.words.hash(c.key), Streams: len(x.labels), Recordable: len(labels), Metadata: ch.Metadata != nil,

@@ -34,6 +34,7 @@ type session struct {
 	turn sync.Mutex // held by whoever changes the session; protects what follows
 
 	over      bool
+	decided   bool // about some CS
 	metadata  siprec.Metadata
 	scopes    siprec.Scopes
 	documents []Received // since the last complete one, for recordings that begin later

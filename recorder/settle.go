@@ -248,6 +248,7 @@ func (r *Recorder) decide(ctx context.Context, s *session, p plan, ch siprec.Cha
 		}
 		s.add(c)
 	}
+	s.decided = true
 	return nil
 }
 

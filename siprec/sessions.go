@@ -142,8 +142,8 @@ func (s *Scopes) Owner(l Label) (SessionID, bool) {
 	return owner, found
 }
 
-// Of is the part of the state that concerns one CS: its element, its group, who is in it, and its streams. Presences, extensions and
-// warnings stay, for they name no CS. With no or one CS it is the whole state.
+// Of is the part of the state that concerns one CS: its element, its group, who is in it, its streams, and the extensions but for
+// those of elements that are left out. Presences and warnings stay, for they name no CS. With no or one CS it is the whole state.
 func (m *Metadata) Of(id SessionID) Metadata {
 	out := *m
 	if id == "" || len(m.Sessions) < 2 {
@@ -178,6 +178,30 @@ func (m *Metadata) Of(id SessionID) Metadata {
 			out.Participants = append(out.Participants, p)
 		}
 	}
+	others := m.ids()
+	for mine := range out.ids() {
+		delete(others, mine)
+	}
+	out.Extensions = slices.DeleteFunc(slices.Clone(m.Extensions), func(x Extension) bool { return others[x.Parent] })
+	return out
+}
+
+// ids are the identifiers of all elements.
+func (m *Metadata) ids() map[string]bool {
+	out := map[string]bool{}
+	for _, x := range m.Sessions {
+		out[string(x.ID)] = true
+	}
+	for _, x := range m.Groups {
+		out[string(x.ID)] = true
+	}
+	for _, x := range m.Participants {
+		out[string(x.ID)] = true
+	}
+	for _, x := range m.Streams {
+		out[string(x.ID)] = true
+	}
+	delete(out, "") // the recording itself has none
 	return out
 }
 

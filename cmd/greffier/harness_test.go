@@ -50,7 +50,18 @@ func start(t *testing.T, dataDir, policy string, more ...string) *running {
 // startLogging is start with the log elsewhere.
 func startLogging(t *testing.T, log io.Writer, dataDir, policy string, more ...string) *running {
 	t.Helper()
-	c, err := loadConfig("", append([]string{
+	return startConfigured(t, log, "", dataDir, policy, more...)
+}
+
+// startWith is start with a configuration file.
+func startWith(t *testing.T, config, dataDir, policy string, more ...string) *running {
+	t.Helper()
+	return startConfigured(t, testWriter{t}, config, dataDir, policy, more...)
+}
+
+func startConfigured(t *testing.T, log io.Writer, config, dataDir, policy string, more ...string) *running {
+	t.Helper()
+	c, err := loadConfig(config, append([]string{
 		"--data-dir=" + dataDir, "--policy=" + policy, "--sip-listen=udp://127.0.0.1:0,tcp://127.0.0.1:0", "--http-listen=127.0.0.1:0",
 		"--media-ports=0-0", "--log-level=warn", "--sip-drain=1s",
 	}, more...))
