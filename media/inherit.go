@@ -9,20 +9,24 @@ import (
 // A stream may go from one timeline to another. Its source goes along, with the sequence numbers that came, so that no packet is
 // placed twice, and what receiver reports count; and its clock, so that the sound goes on where it is.
 
-// carriedSilence is how long a source may have been silent for its clock to be carried on: 500 ppm are 5 ms in that time, in
-// nanoseconds.
-const carriedSilence = int64(10e9)
+// carriedSilence is for how long nothing may have been placed for a clock to be carried on: 500 ppm are 5 ms in that time.
+const carriedSilence = 10 * Rate
 
-// conclude decides for what a stream holds, before it ends here. A clock that was in doubt is not worth carrying on.
+// A bearing is where a stream's timestamps belong.
+type bearing struct {
+	clock clock
+	drift drift
+}
+
+// conclude decides for what a stream holds, before it ends here. The heir may learn better: it gets the bearing of before.
 func (t *timeline) conclude(index int) {
 	s := t.streams[index]
-	doubt := len(s.held.packets) > 0 && !s.held.other
+	s.bearing = &bearing{s.clock, s.drift}
 	t.release(s)
-	s.doubted = doubt
 }
 
 // inherit goes on with stream j of another timeline as stream i. From arrivals at an instant on it is ours: what the other one has
-// placed of those and not committed is moved. The other one still counts the stream as allowed.
+// placed of those and not committed is moved. There the stream was concluded, and is still allowed.
 func (t *timeline) inherit(i int, from *timeline, j int, at int64) {
 	s, old := t.streams[i], from.streams[j]
 	shift := from.position(t.start)
@@ -30,15 +34,16 @@ func (t *timeline) inherit(i int, from *timeline, j int, at int64) {
 	allowed := held != nil && held.allowed
 	s.source, s.live, s.drops = old.source, old.live, old.drops
 	s.source.transit -= shift
+	clock, drift := old.bearing.clock, old.bearing.drift
 	s.lostBefore, s.begun = -max(0, old.source.lost()), old.source.highest+1
 	ours := &t.epochs[0].streams[i]
-	switch silence := at - old.source.arrival; {
-	case !allowed || old.doubted || !old.clock.anchored || old.clock.resumed != held.resumed || silence > carriedSilence:
-		s.clock = old.clock
-		s.clock.forget()
-		s.clock.resumed = 0
-	default:
-		s.clock, s.drift = old.clock.shifted(-shift), old.drift.shifted(-shift)
+	if clock.anchored && from.position(at)-clock.position(clock.end) <= carriedSilence {
+		s.clock, s.drift = clock.shifted(-shift), drift.shifted(-shift)
+		if !allowed || clock.resumed != held.resumed {
+			s.clock.resumed = -1 // to be checked by the first packet, as after any hold
+		}
+	} else {
+		s.clock.rate = clock.rate
 	}
 	if allowed {
 		ours.floor = max(ours.floor, held.floor-shift)

@@ -118,13 +118,16 @@ func (h handover) check(t *testing.T, first, second result, hidden ...span) {
 	t.Logf("%d bursts, the worst %.1f ms off", found, worst*1000)
 }
 
+var skews = [2]float64{5e-4, -5e-4}
+
 func TestHandover(t *testing.T) {
 	for name, make := range map[string]func() call{
 		"plain": func() call { return plainCall(14) },
 		"clocks that drift": func() call {
-			c := plainCall(80)
-			c.packets[0] = voice{to: 80, frequency: 440, skew: 5e-4}.packets()
-			c.packets[1] = voice{to: 80, frequency: 880, skew: -5e-4, sequence: 65000}.packets()
+			c := plainCall(140)
+			for i, skew := range skews {
+				c.packets[i] = voice{to: 140, frequency: tones[i], skew: skew, sequence: 64000}.packets()
+			}
 			return c
 		},
 		"two laws": func() call {
@@ -132,22 +135,34 @@ func TestHandover(t *testing.T) {
 			c.packets[1] = voice{to: 14, frequency: 880, law: codec.PCMA}.packets()
 			return c
 		},
-		"16 kHz":             func() call { return wideCall(14, 16000, 16000) },
-		"48 kHz and G.711":   func() call { return wideCall(14, 48000, 0) },
-		"8 kHz of linear":    func() call { return wideCall(14, 8000, 0) },
-		"packets of 10 ms":   func() call { return ptimesCall(80) },
-		"packets of 60 ms":   func() call { return ptimesCall(480) },
-		"packets overtake":   func() call { return jittered(0.030) },
-		"packets come late":  func() call { return jittered(0.120) },
-		"timestamps restart": func() call { return renumbered(0) },
-		"another source":     func() call { return renumbered(77) },
+		"16 kHz":                            func() call { return wideCall(14, 16000, 16000) },
+		"48 kHz and G.711":                  func() call { return wideCall(14, 48000, 0) },
+		"8 kHz of linear":                   func() call { return wideCall(14, 8000, 0) },
+		"packets of 10 ms":                  func() call { return ptimesCall(80) },
+		"packets of 60 ms":                  func() call { return ptimesCall(480) },
+		"packets overtake":                  func() call { return jittered(0.030) },
+		"packets come late":                 func() call { return jittered(0.120) },
+		"timestamps restart before the cut": func() call { return renumbered(7.005, 0) },
+		"timestamps restart after it":       func() call { return renumbered(7.255, 0) },
+		"another source before the cut":     func() call { return renumbered(7.005, 77) },
+		"another source after it":           func() call { return renumbered(7.255, 77) },
 	} {
 		for _, told := range []float64{0, 0.020, 0.15, 0.3} {
 			t.Run(fmt.Sprintf("%s, told %v s late", name, told), func(t *testing.T) {
 				c := make()
-				h := handover{call: c, cut: c.end / 2, told: told}
+				h := handover{call: c, cut: math.Floor(c.end/2) + 0.25, told: told}
 				first, second := h.run(t)
 				h.check(t, first, second)
+				for i, want := range skews {
+					if name != "clocks that drift" {
+						break
+					}
+					for _, r := range []result{first, second} {
+						if ppm := r.summary.Streams[i].DriftPPM; math.Abs(ppm-want*1e6) > 150 {
+							t.Errorf("stream %d: drift of %.0f ppm, want %.0f", i, ppm, want*1e6)
+						}
+					}
+				}
 			})
 		}
 	}
@@ -169,12 +184,41 @@ func jittered(most float64) call {
 	return c
 }
 
-// renumbered is a call whose senders begin anew at 7 s, near the cut.
-func renumbered(ssrc uint32) call {
+// stalled is a call of which one side's packets wait in the network until an instant, and come all at once.
+func stalled(from, to float64) call {
+	c := plainCall(14)
+	c.packets[0] = each(c.packets[0], func(i int, s *sent) {
+		if s.at > from && s.at < to+float64(i%25)*0.002 {
+			s.at = to + float64(i%25)*0.002
+		}
+	})
+	return c
+}
+
+// A burst after a stall of the network, with the cut in the middle of it, is placed by its timestamps. What comes after the cut and
+// was spoken long before it has no place.
+func TestHandoverInABurst(t *testing.T) {
+	h := handover{call: stalled(6.8, 7.249), cut: 7.25}
+	first, second := h.run(t)
+	a, b := first.summary.Streams[0], second.summary.Streams[0]
+	if a.Placed+b.Placed+b.Clipped != 700 || a.Packets != a.Placed || b.Reanchors != 0 {
+		t.Errorf("%+v\n%+v", a, b)
+	}
+	offset := h.cut + float64(second.plan.Offset)/Rate
+	for truth := 7 + burstFirst; truth < 14; truth++ {
+		at := onset(second.samples[0], 440, Rate, int((truth-offset-0.2)*Rate), Rate*2/5)
+		if off := float64(at)/Rate + offset - truth; math.Abs(off) > tolerance {
+			t.Errorf("the burst of %.3f s is at %+.1f ms", truth, off*1000)
+		}
+	}
+}
+
+// renumbered is a call whose senders begin anew, near the cut.
+func renumbered(at float64, ssrc uint32) call {
 	c := plainCall(14)
 	for i := range c.packets {
 		c.packets[i] = each(c.packets[i], func(_ int, s *sent) {
-			if s.spoken >= 7.005 {
+			if s.spoken >= at {
 				s.timestamp += 123456789
 				if ssrc != 0 {
 					s.ssrc, s.sequence = ssrc, s.sequence+12345
@@ -200,7 +244,7 @@ func TestHandoverOfAnchors(t *testing.T) {
 	}
 	t.Run("a long silence", func(t *testing.T) {
 		c := plainCall(60)
-		for i, skew := range []float64{5e-4, -5e-4} {
+		for i, skew := range skews {
 			c.packets[i] = suppress(voice{to: 60, frequency: tones[i], skew: skew}.packets(), 10, 50)
 		}
 		h := handover{call: c, cut: 45}
@@ -242,19 +286,19 @@ func TestHandoverOfLosses(t *testing.T) {
 // Receiver reports go on counting where they were.
 func TestHandoverOfReports(t *testing.T) {
 	packets := keep(voice{to: 4, frequency: 440, sequence: 65500}.packets(), func(i int, _ sent) bool { return i%10 != 5 })
-	one, two := newTimeline(startTime, 1, twoStreams()[:1], &memory{}), newTimeline(clockTime(2), 1, twoStreams()[:1], &memory{})
+	one, two := newTimeline(startTime, 1, twoStreams()[:1], &memory{}), newTimeline(clockTime(0.5), 1, twoStreams()[:1], &memory{})
 	whole := newTimeline(startTime, 1, twoStreams()[:1], &memory{})
 	line := one
 	for _, s := range packets {
-		if line == one && s.at >= 2 {
-			one.senderReport(0, clockTime(1.9), 440, 5<<32, 0)
-			whole.senderReport(0, clockTime(1.9), 440, 5<<32, 0)
-			a, _ := one.receiverReport(0, clockTime(2))
-			if b, _ := whole.receiverReport(0, clockTime(2)); a != b {
+		if line == one && s.at >= 0.5 {
+			one.senderReport(0, clockTime(0.4), 440, 5<<32, 0)
+			whole.senderReport(0, clockTime(0.4), 440, 5<<32, 0)
+			a, _ := one.receiverReport(0, clockTime(0.5))
+			if b, _ := whole.receiverReport(0, clockTime(0.5)); a != b {
 				t.Fatalf("%+v, want %+v", a, b)
 			}
 			one.conclude(0)
-			two.inherit(0, one, 0, clockTime(2))
+			two.inherit(0, one, 0, clockTime(0.5))
 			line = two
 		}
 		line.packet(0, clockTime(s.at), sourceAddr, s.bytes())
@@ -265,10 +309,60 @@ func TestHandoverOfReports(t *testing.T) {
 	if !ok || got != want || got.TotalLost != 20 || got.LastSequence>>16 != 1 {
 		t.Errorf("report %+v, want %+v", got, want)
 	}
-	if s := two.stats(nil)[0]; s.Lost != 10 || s.Reanchors != 0 || s.SSRCChanges != 0 {
-		t.Errorf("%+v: want 10 lost since the cut", s)
+	if s := two.stats(nil)[0]; s.Lost != 18 || s.Reanchors != 0 || s.SSRCChanges != 0 {
+		t.Errorf("%+v: want 18 lost since the cut", s)
 	}
-	if s := two.progress(nil)[0]; s.Packets != 91 {
+	if s := two.progress(nil)[0]; s.Packets != 158 {
 		t.Errorf("%+v", s)
+	}
+}
+
+// What was spoken while the first timeline was to keep nothing, and comes after the cut, is kept by neither.
+func TestHandoverAfterHold(t *testing.T) {
+	const cut = 5.0
+	for name, resumed := range map[string]float64{"resumed before the cut": 4.99, "not resumed": cut} {
+		t.Run(name, func(t *testing.T) {
+			packets := each(voice{to: 12, frequency: 440}.packets(), func(_ int, s *sent) {
+				if s.spoken > 4.9 && s.spoken < 4.97 {
+					s.at = cut + 0.001 // late
+				}
+			})
+			sink := &memory{}
+			on, off := twoStreams()[:1], twoStreams()[:1]
+			off[0].Active = false
+			one := newTimeline(startTime, 1, on, &memory{})
+			two := newTimeline(clockTime(cut), 1, on, sink)
+			line := one
+			for _, s := range packets {
+				if s.at > 3 && len(one.epochs) == 1 {
+					one.update(clockTime(3), off)
+				}
+				if s.at > cut && line == one {
+					if resumed < cut {
+						one.update(clockTime(resumed), on)
+					}
+					one.conclude(0)
+					two.inherit(0, one, 0, clockTime(cut))
+					line = two
+				}
+				line.packet(0, clockTime(s.at), sourceAddr, s.bytes())
+			}
+			sum := two.close(clockTime(12))
+			plan, samples := sink.finish(t)
+			first := slices.IndexFunc(samples[0], func(v int16) bool { return v != 0 })
+			if at := cut + float64(int64(first)+plan.Offset)/Rate; at < resumed-0.001 {
+				t.Errorf("sound from %.4f s on", at)
+			}
+			offset := cut + float64(plan.Offset)/Rate
+			for truth := 5 + burstFirst; truth < 11.5; truth++ {
+				at := onset(samples[0], 440, Rate, int((truth-offset-0.2)*Rate), Rate*2/5)
+				if off := float64(at)/Rate + offset - truth; math.Abs(off) > tolerance {
+					t.Errorf("the burst of %.3f s is at %+.1f ms", truth, off*1000)
+				}
+			}
+			if s := sum.Streams[0]; s.Clipped != 3 || s.Placed+s.Clipped != s.Packets || s.Reanchors != 0 {
+				t.Errorf("%+v", s)
+			}
+		})
 	}
 }

@@ -32,10 +32,10 @@ type stream struct {
 
 	decoder decoding // of what is not G.711 in a ring of its law
 
-	lostBefore int64 // by the sources before this one; less what was lost before the stream came from another timeline
-	begun      int64 // of such a stream: the sequence number from which its losses count
-	ceded      bool  // it went to another timeline
-	doubted    bool  // when it did, its clock was in doubt
+	lostBefore int64    // by the sources before this one; less what was lost before the stream came from another timeline
+	begun      int64    // of such a stream: the sequence number from which its losses count
+	ceded      bool     // it went to another timeline
+	bearing    *bearing // that it took there
 	drops      uint32
 	stats      StreamStats
 }

@@ -91,6 +91,52 @@ func TestYield(t *testing.T) {
 	}
 }
 
+// All that waits is parted, however long it waits: nothing drains here but Yield itself.
+func TestYieldLate(t *testing.T) {
+	r, err := media.NewReceiver(media.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, two := new(tape), new(tape)
+	rec := openRecording(t, r, one, pcmu(0), pcmu(1))
+	p, q := newPhone(t, loopback, rec.Ports()[0]), newPhone(t, loopback, rec.Ports()[1])
+	both := func(c byte) func(int) { return func(int) { p.send(filled(c)); q.send(filled(c)) } }
+	pace(time.Now(), 70, both(0x21))
+	cut := time.Now()
+	pace(cut, 90, both(0x22))
+	next := yieldTo(t, rec, cut, two, []int{1, 0}, pcmu(1), pcmu(0))
+	for i, want := range []uint64{70, 90} {
+		for j, s := range closeRecording(t, []*media.Recording{rec, next}[i]).Streams {
+			if s.Packets != want || s.Placed != want || s.Patched != 0 || s.Lost != 0 {
+				t.Errorf("recording %d, stream %d: %+v; want %d placed", i, j, s, want)
+			}
+		}
+	}
+	if one.contains(0x22) || two.contains(0x21) {
+		t.Error("sound is on the wrong side of the cut")
+	}
+}
+
+// What came since the cut and was placed is not kept when the new recording may keep nothing.
+func TestYieldToParked(t *testing.T) {
+	r, _ := startReceiver(t, media.Config{DrainInterval: 2 * time.Second})
+	one, two := new(tape), new(tape)
+	off := pcmu(0)
+	off.Active = false
+	rec := openRecording(t, r, one, pcmu(0))
+	p := newPhone(t, loopback, rec.Ports()[0])
+	pace(time.Now(), 30, func(int) { p.send(filled(0x21)) })
+	cut := time.Now()
+	pace(cut, 8, func(int) { p.send(filled(0x22)) })
+	media.NewDrainer().Drain(rec)
+	next := yieldTo(t, rec, cut, two, []int{0}, off)
+	pace(time.Now(), 10, func(int) { p.send(filled(0x22)) })
+	a, b := closeRecording(t, rec).Streams[0], closeRecording(t, next).Streams[0]
+	if a.Placed != 30 || a.Discarded != 8 || b.Placed != 0 || b.Discarded != 10 || one.contains(0x22) || two.contains(0x22) {
+		t.Errorf("%+v\n%+v", a, b)
+	}
+}
+
 // The keys go along, with roll-over counter and replay window.
 func TestYieldSDES(t *testing.T) {
 	for name, before := range map[string]int{"rolls over after the cut": 3, "at it": 6, "before it": 12} {
@@ -181,7 +227,7 @@ func TestYieldDTLS(t *testing.T) {
 
 // A handshake that goes on when its socket is yielded ends well.
 func TestYieldInHandshake(t *testing.T) {
-	r, _ := startReceiver(t, media.Config{})
+	r, _ := startReceiver(t, media.Config{DrainInterval: 2 * time.Second})
 	cert, fp := newCertificate(t)
 	p := newPhone(t, loopback, 1)
 	rec := openRecording(t, r, new(tape), activeStream(fp, p))
@@ -192,7 +238,11 @@ func TestYieldInHandshake(t *testing.T) {
 	sink := new(tape)
 	next := yieldTo(t, rec, time.Time{}, sink, []int{0}, activeStream(fp, p))
 	closeRecording(t, rec)
+	begin := time.Now()
 	out := p.shake(p.server(cert), false)
+	if took := time.Since(begin); took > 2*time.Second {
+		t.Errorf("the handshake took %v: nobody hurries", took)
+	}
 	p.secureSend(out, filled(0x22))
 	eventually(t, "the packet", func() bool { return next.Stats()[0].Placed == 1 })
 	if s := closeRecording(t, next).Streams[0]; s.AuthFailed != 0 || !sink.contains(0x22) {
@@ -287,11 +337,15 @@ func TestYieldFromParked(t *testing.T) {
 	p := newPhone(t, loopback, rec.Ports()[0])
 	pace(time.Now(), 25, func(int) { p.send(filled(0x21)) })
 	park := yieldTo(t, rec, time.Time{}, parked, []int{0}, off)
-	pace(time.Now(), 25, func(int) { p.send(filled(0x23)) })
-	cut := time.Now()
-	p.send(filled(0x23)) // it was spoken before
+	begin := time.Now()
+	pace(begin, 25, func(int) { p.send(filled(0x23)) })
+	var cut time.Time
+	pace(begin.Add(25*frame), 1, func(int) {
+		cut = time.Now()
+		p.send(filled(0x23)) // it was spoken before
+	})
 	next := yieldTo(t, park, cut, two, []int{0}, pcmu(0))
-	pace(cut.Add(frame), 25, func(int) { p.send(filled(0x22)) })
+	pace(begin.Add(26*frame), 25, func(int) { p.send(filled(0x22)) })
 	a, b, c := closeRecording(t, rec).Streams[0], closeRecording(t, park).Streams[0], closeRecording(t, next).Streams[0]
 	if a.Placed != 25 || b.Placed != 0 || b.Packets != 25 || b.Discarded != 25 || c.Placed+c.Clipped != 26 || c.Placed < 25 {
 		t.Errorf("%+v\n%+v\n%+v", a, b, c)
