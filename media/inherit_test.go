@@ -303,6 +303,9 @@ func TestHandoverOfReports(t *testing.T) {
 		}
 		line.packet(0, clockTime(s.at), sourceAddr, s.bytes())
 		whole.packet(0, clockTime(s.at), sourceAddr, s.bytes())
+		if line == two && two.streams[0].source.jitter != whole.streams[0].source.jitter {
+			t.Fatalf("the jitter of %v s differs from that of one recording", s.at)
+		}
 	}
 	got, ok := two.receiverReport(0, clockTime(4))
 	want, _ := whole.receiverReport(0, clockTime(4))
@@ -364,5 +367,53 @@ func TestHandoverAfterHold(t *testing.T) {
 				t.Errorf("%+v", s)
 			}
 		})
+	}
+}
+
+// A sender whose clock stood still in a hold is told by the first packet, whichever timeline it reaches.
+func TestHandoverChecksTheAnchor(t *testing.T) {
+	const cut, stood = 5.0, 0.12
+	c := plainCall(12)
+	for i := range c.packets {
+		c.packets[i] = each(suppress(c.packets[i], 3, cut), func(_ int, s *sent) {
+			if s.spoken > cut-0.001 {
+				s.timestamp -= stood * Rate
+			}
+		})
+	}
+	sink := &memory{}
+	one, two := newTimeline(startTime, 2, c.streams, &memory{}), newTimeline(clockTime(cut), 2, c.streams, sink)
+	give := func(line *timeline, from, to float64) {
+		for i, list := range c.packets {
+			for _, s := range list {
+				if s.at >= from && s.at < to {
+					line.packet(i, clockTime(s.at), sourceAddr, s.bytes())
+				}
+			}
+		}
+		line.cut(clockTime(to))
+	}
+	give(one, 0, 3)
+	one.pause(clockTime(3), true, "")
+	for i := range c.streams {
+		one.conclude(i)
+		two.inherit(i, one, i, clockTime(cut))
+	}
+	for at := cut; at < 12; at += 0.4 {
+		give(two, at, at+0.4)
+	}
+	sum := two.close(clockTime(12))
+	plan, samples := sink.finish(t)
+	offset := cut + float64(plan.Offset)/Rate
+	for i, frequency := range tones {
+		for truth := 5 + burstFirst; truth < 11.5; truth++ {
+			at := onset(samples[i], frequency, Rate, int((truth-offset-0.2)*Rate), Rate*2/5)
+			if off := float64(at)/Rate + offset - truth; math.Abs(off) > tolerance {
+				t.Errorf("stream %d: the burst of %.3f s is at %+.1f ms", i, truth, off*1000)
+			}
+		}
+		if s := sum.Streams[i]; s.Reanchors != 1 {
+			t.Errorf("%+v", s)
+		}
 	}
 }
