@@ -9,6 +9,10 @@
 // m-line; a 2xx is repeated until its ACK arrives (RFC 3261 section 13.3.1.4); a dialog whose re-INVITE is never
 // acknowledged lives on.
 //
+// Of its own accord the server sends BYE, and in an open dialog re-INVITE (Reoffer), UPDATE (RequestSnapshot), OPTIONS (Probe),
+// and what keeps a session alive when that is ours (RFC 4028). Our offers and the client's never cross: one waits, or is refused with
+// 491. An INVITE that leaves the offer to us gets one, and its ACK answers it.
+//
 // Who may talk to the server is decided before anything of a message is read, by address or, over mutual TLS, by the names of
 // the certificate (see Source).
 //

@@ -1,6 +1,7 @@
 package srs
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"time"
@@ -124,7 +125,38 @@ func Examine(data []byte) {
 	d := newDialog(dialogID(req), in, 1)
 	d.place = place{transport: "tcp", contact: netip.MustParseAddrPort("192.0.2.1:5060")}
 	keptHeaders(req, []string{"Via", "X-Any"})
-	_, _ = readBody(in)
+	c, _ := readBody(in)
+	o := proposal(c.Metadata)
+	a := siprec.Answer{Addr: netip.MustParseAddr("192.0.2.1"), Media: make([]siprec.AnswerMedia, len(o.Media))}
+	for i, m := range o.Media {
+		a.Media[i] = siprec.AnswerMedia{Port: 40000, Direction: siprec.RecvOnly, Formats: m.Formats}
+	}
+	sdp, err := a.Marshal(o, siprec.Origin{})
+	if err != nil {
+		panic(err)
+	}
+	if back, err := siprec.ParseOffer(sdp); err != nil || len(back.Media) != len(o.Media) {
+		panic(fmt.Sprintf("proposal %q: %v", sdp, err))
+	}
+}
+
+// ExamineAnswer does everything with the answer to a request of ours, a 200 or a refusal, that is done before the Recorder hears of it.
+func ExamineAnswer(data []byte) {
+	msg, err := newParser().ParseSIP(data)
+	res, ok := msg.(*sip.Response)
+	if err != nil || !ok {
+		return
+	}
+	_ = outcome(sip.INVITE, res)
+	d := &dialog{ended: make(chan struct{})}
+	d.learn(res)
+	d.raise(minSEOf(res))
+	d.refreshed(res, time.Unix(0, 0))
+	d.timerFields()
+	c, _ := readContent(res, time.Unix(0, 0))
+	if c.Offer != nil && relabel(c.Offer, c.Offer) == nil && !sameDescription(c.Offer, c.Offer) {
+		panic("a description differs from itself")
+	}
 }
 
 // Judge feeds a sequence and tells for each number whether it is taken, too early or stale.

@@ -107,3 +107,17 @@ func FuzzRequest(f *testing.F) {
 	}
 	f.Fuzz(func(_ *testing.T, data []byte) { srs.Examine(data) })
 }
+
+// FuzzAnswer does the same with what a client answers to requests of ours.
+func FuzzAnswer(f *testing.F) {
+	head := "Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK-1\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>;tag=2\r\nCall-ID: x\r\nCSeq: 1 INVITE\r\n"
+	for _, s := range []string{
+		"SIP/2.0 200 OK\r\n" + head + "Contact: <sip:c@192.0.2.2>\r\nAllow: INVITE, UPDATE\r\nSession-Expires: 90;refresher=uac\r\nRequire: timer\r\nContent-Type: application/sdp\r\n\r\n" + offer("sendonly", "inactive"),
+		"SIP/2.0 200 OK\r\n" + head + "Content-Type: " + multipartType + "\r\n\r\n" + both("sendonly"),
+		"SIP/2.0 422 Small\r\n" + head + "Min-SE: 600;x=1\r\n\r\n",
+		"SIP/2.0 503 Busy\r\n" + head + "Retry-After: 18 (soon);duration=3600\r\n\r\n",
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(_ *testing.T, data []byte) { srs.ExamineAnswer(data) })
+}

@@ -427,3 +427,44 @@ func TestBadAnswers(t *testing.T) {
 		})
 	}
 }
+
+// TestCloseDuringReoffer: an INVITE of ours that nobody answers does not hold Close up.
+func TestCloseDuringReoffer(t *testing.T) {
+	rec := newFake(t)
+	r := start(t, rec)
+	c := r.dial("udp").caller()
+	c.open(multipartType, both("sendonly", "sendonly"))
+	done := r.reoffer(t.Context(), c, siprec.Inactive, siprec.Inactive)
+	c.request("INVITE")
+	closed := make(chan error, 1)
+	go func() { closed <- r.server.Close() }()
+	c.reply(c.request("BYE"), "200 OK")
+	if err := take(t, "result", done); err == nil {
+		t.Error("no error")
+	}
+	if err := take(t, "end of Close", closed); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestPanicOverAnAnswer: a Recorder that panics over what the client answered hurts nobody, and the session goes on.
+func TestPanicOverAnAnswer(t *testing.T) {
+	rec := newFake(t)
+	rec.update = func(_ context.Context, _ siprec.DialogID, c siprec.Change) (siprec.Answer, error) {
+		if c.Answered {
+			panic("over an answer")
+		}
+		return answerTo(c.Offer, netip.Addr{}), nil
+	}
+	r := start(t, rec)
+	c := r.dial("udp").caller()
+	c.open(multipartType, both("sendonly", "sendonly"))
+	done := r.reoffer(t.Context(), c, siprec.Inactive, siprec.Inactive)
+	c.accept(c.request("INVITE"), "inactive", "inactive")
+	if err := take(t, "result", done); err == nil {
+		t.Error("no error")
+	}
+	c.expect(c.ask("INVITE", "application/sdp", offer("sendonly", "sendonly")), 200)
+	c.ack("", "")
+	c.bye()
+}
