@@ -19,7 +19,7 @@ func (s *Server) Probe(ctx context.Context, id siprec.DialogID) error {
 	if d == nil {
 		return ErrNoDialog
 	}
-	return s.detached(ctx, func(base context.Context) error { return s.probe(ctx, base, d) })
+	return s.detached(ctx, d, func(base context.Context) error { return s.probe(ctx, base, d) })
 }
 
 func (s *Server) probe(asked, base context.Context, d *dialog) error {

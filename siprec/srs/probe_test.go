@@ -41,6 +41,7 @@ func TestProbe(t *testing.T) {
 			t.Error("a probe ended the session")
 		}
 		c.bye()
+		take(t, "End", rec.ends)
 		if err := r.server.Probe(t.Context(), c.dialog()); !errors.Is(err, srs.ErrNoDialog) {
 			t.Errorf("after the end: %v", err)
 		}

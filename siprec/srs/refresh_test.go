@@ -83,7 +83,10 @@ func TestShortInterval(t *testing.T) {
 	if m := c.request("UPDATE"); m.header.Get("Session-Expires") != "600;refresher=uac" || m.header.Get("Min-Se") != "600" {
 		t.Errorf("UPDATE %v", m.header)
 	} else {
-		c.reply(m, "200 OK")
+		c.replyWith(m, "200 OK", metadataType, metadata("alice"))
+	}
+	if u := take(t, "Update", rec.updates); u.Offer != nil || u.Metadata == nil {
+		t.Errorf("update %+v", u)
 	}
 	waitFor(t, "the timer to restart", func() bool { return !r.server.Refreshing() })
 	c.bye()

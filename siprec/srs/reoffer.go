@@ -34,11 +34,11 @@ func (s *Server) Reoffer(ctx context.Context, id siprec.DialogID, a siprec.Answe
 		return fmt.Errorf("re-INVITE: %w", ErrNotAllowed)
 	}
 	a.Media = slices.Clone(a.Media)
-	return s.detached(ctx, func(base context.Context) error { return s.renegotiate(ctx, base, d, &a) })
+	return s.detached(ctx, d, func(base context.Context) error { return s.renegotiate(ctx, base, d, &a) })
 }
 
-// detached runs something that goes on when the caller stops waiting for it.
-func (s *Server) detached(ctx context.Context, do func(base context.Context) error) error {
+// detached runs something for a dialog that goes on when the caller stops waiting for it, or when the dialog ends.
+func (s *Server) detached(ctx context.Context, d *dialog, do func(base context.Context) error) error {
 	done := make(chan error, 1)
 	started := s.background(func(base context.Context) {
 		err := errors.New("internal error")
@@ -51,6 +51,8 @@ func (s *Server) detached(ctx context.Context, do func(base context.Context) err
 	select {
 	case err := <-done:
 		return err
+	case <-d.ended:
+		return ErrNoDialog
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}

@@ -24,7 +24,7 @@ func (s *Server) RequestSnapshot(ctx context.Context, id siprec.DialogID, reason
 	if _, no := d.takesUpdate(); no || d.src.NoSnapshots {
 		return fmt.Errorf("snapshot request: %w", ErrNotAllowed)
 	}
-	return s.detached(ctx, func(base context.Context) error { return s.requestSnapshot(base, d, reason) })
+	return s.detached(ctx, d, func(base context.Context) error { return s.requestSnapshot(base, d, reason) })
 }
 
 func (s *Server) requestSnapshot(ctx context.Context, d *dialog, reason string) error {

@@ -104,11 +104,15 @@ func (s *Server) refresh(ctx context.Context, d *dialog) {
 	d.timer.retry(s.now())
 }
 
-// pureUpdate sends an UPDATE that changes nothing.
+// pureUpdate sends an UPDATE that changes nothing, and takes metadata that a client sends back.
 func (s *Server) pureUpdate(ctx context.Context, d *dialog) error {
 	res, err := s.refreshBy(ctx, d, letter{method: sip.UPDATE, headers: []sip.Header{sip.NewHeader("Supported", supported)}})
 	if err != nil {
 		return fmt.Errorf("UPDATE: %w", err)
 	}
-	return outcome(sip.UPDATE, res.Response)
+	if err := outcome(sip.UPDATE, res.Response); err != nil {
+		return err
+	}
+	s.takeMetadata(ctx, d, res)
+	return nil
 }
