@@ -310,33 +310,50 @@ func TestTheirInviteWasFirst(t *testing.T) {
 	c.bye()
 }
 
-// TestReofferWaits: an INVITE of the client's that is not acknowledged comes first.
+// TestReofferWaits: an INVITE of the client's that is not acknowledged comes first, with an offer and without.
 func TestReofferWaits(t *testing.T) {
-	rec := newFake(t)
-	r := start(t, rec)
-	c := r.dial("udp").caller()
-	c.open(multipartType, both("sendonly", "sendonly"))
-	c.expect(c.ask("INVITE", "", ""), 200)
-	done := r.reoffer(t.Context(), c, siprec.Inactive, siprec.Inactive)
-	cut, cancel := context.WithCancel(t.Context())
-	cancelled := r.reoffer(cut, c, siprec.Inactive, siprec.Inactive)
-	cancel()
-	if err := take(t, "result", cancelled); !errors.Is(err, context.Canceled) {
-		t.Errorf("result %v", err)
+	for name, body := range map[string]string{"offer": offer("sendonly", "inactive"), "no offer": ""} {
+		t.Run(name, func(t *testing.T) {
+			rec := newFake(t)
+			r := start(t, rec)
+			c := r.dial("udp").caller()
+			c.open(multipartType, both("sendonly", "sendonly"))
+			kind, answer := "application/sdp", ""
+			if body == "" {
+				kind, answer = "", offer("sendonly", "inactive")
+			}
+			c.expect(c.ask("INVITE", kind, body), 200)
+			done := r.reoffer(t.Context(), c, siprec.Inactive, siprec.Inactive)
+			cut, cancel := context.WithCancel(t.Context())
+			cancelled := r.reoffer(cut, c, siprec.Inactive, siprec.Inactive)
+			cancel()
+			if err := take(t, "result", cancelled); !errors.Is(err, context.Canceled) {
+				t.Errorf("result %v", err)
+			}
+			for range 20 {
+				cseq := c.ask("INFO", "", "")
+				c.until("200", func(m message) bool {
+					if m.method() == "INVITE" {
+						t.Fatal("our INVITE did not wait")
+					}
+					return m.cseq() == cseq
+				})
+			}
+			after := c.seq
+			c.seq = 2
+			c.ack("application/sdp", answer)
+			c.seq = after
+			m := c.request("INVITE")
+			if u := take(t, "Update", rec.updates); u.Answered != (body == "") || u.Offer.Media[1].Direction != siprec.Inactive {
+				t.Errorf("update %+v", u)
+			}
+			c.accept(m, "inactive", "inactive")
+			if err := take(t, "result", done); err != nil {
+				t.Error(err)
+			}
+			c.bye()
+		})
 	}
-	c.expect(c.ask("INFO", "", ""), 200)
-	c.seq--
-	c.send(strings.Replace(c.compose("ACK", "application/sdp", offer("sendonly", "sendonly")), "CSeq: 2 INFO", "CSeq: 2 ACK", 1))
-	c.seq++
-	m := c.request("INVITE")
-	if u := take(t, "Update", rec.updates); !u.Answered {
-		t.Errorf("update %+v", u)
-	}
-	c.accept(m, "inactive", "inactive")
-	if err := take(t, "result", done); err != nil {
-		t.Error(err)
-	}
-	c.bye()
 }
 
 // TestSilentClient: no answer at all, or only provisional ones, which brings a CANCEL.
