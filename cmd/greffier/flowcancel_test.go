@@ -19,7 +19,7 @@ import (
 func TestCancelledCalls(t *testing.T) {
 	p, dir, work := newPKI(t), t.TempDir(), t.TempDir()
 	s := startFlows(t, p, dir)
-	db, err := sql.Open("sqlite", filepath.Join(dir, catalogFile))
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, catalogFile)+"?_pragma=busy_timeout(10000)")
 	if err != nil {
 		t.Fatal(err)
 	}
