@@ -34,50 +34,13 @@ type flowRun struct {
 	flow
 	transport string
 	err       error
-	done      chan struct{}
 }
 
 // TestFlows does every flow over every transport, many at once, and looks at what was kept.
 func TestFlows(t *testing.T) {
-	p, dir, work := newPKI(t), t.TempDir(), t.TempDir()
+	p, dir := newPKI(t), t.TempDir()
 	s := startFlows(t, p, dir)
-	if err := sounds(work, flows); err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), flowPatience)
-	defer cancel()
-	var runs []*flowRun
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	free := make(chan struct{}, flowsAtOnce)
-	tls := p.client("")
-	for _, f := range flows {
-		for _, transport := range []string{"udp", "tcp", "tls"} {
-			run := &flowRun{flow: f, transport: transport, done: make(chan struct{})}
-			runs = append(runs, run)
-			server := s.address(transport)
-			wg.Go(func() {
-				defer close(run.done)
-				free <- struct{}{}
-				defer func() { <-free }()
-				if transport != "tls" {
-					run.err = sipp(ctx, work, server, transport, f.scenarioFile(), f.callID(transport))
-					return
-				}
-				src, err := siprectest.Dial(ctx, siprectest.Config{Server: server, Transport: "tls", TLS: tls})
-				if err != nil {
-					run.err = err
-					return
-				}
-				defer src.Close()
-				run.err = f.play(ctx, src, f.callID(transport))
-			})
-		}
-	}
-	for _, run := range runs {
-		<-run.done
-	}
-	for _, run := range runs {
+	for _, run := range runFlows(t, s, p, flows...) {
 		t.Run(run.name+"/"+run.transport, func(t *testing.T) {
 			if run.err != nil {
 				t.Fatal(run.err)
@@ -86,4 +49,45 @@ func TestFlows(t *testing.T) {
 		})
 	}
 	verifyGood(t, dir)
+}
+
+// runFlows does flows over every transport, and waits for them.
+func runFlows(t *testing.T, s *running, p pki, fs ...flow) (runs []*flowRun) {
+	t.Helper()
+	work := t.TempDir()
+	if err := sounds(work, fs); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), flowPatience)
+	defer cancel()
+	var wg sync.WaitGroup
+	free := make(chan struct{}, flowsAtOnce)
+	for _, f := range fs {
+		for _, transport := range []string{"udp", "tcp", "tls"} {
+			run := &flowRun{flow: f, transport: transport}
+			runs = append(runs, run)
+			server := s.address(transport)
+			wg.Go(func() {
+				free <- struct{}{}
+				defer func() { <-free }()
+				if transport == "tls" {
+					run.err = f.playTLS(ctx, p, server)
+				} else {
+					run.err = sipp(ctx, work, server, transport, f.scenarioFile(), f.callID(transport))
+				}
+			})
+		}
+	}
+	wg.Wait()
+	return runs
+}
+
+// playTLS does the flow over TLS.
+func (f flow) playTLS(ctx context.Context, p pki, server string) error {
+	src, err := siprectest.Dial(ctx, siprectest.Config{Server: server, Transport: "tls", TLS: p.client("")})
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	return f.play(ctx, src, f.callID("tls"))
 }

@@ -27,7 +27,7 @@ func (f flow) scenarioFile() string { return filepath.Join(sippDir, "flow-"+f.na
 
 // TestSIPpScenarios: the scenarios in testdata, which people run by hand too, are those of the flows.
 func TestSIPpScenarios(t *testing.T) {
-	for _, f := range flows {
+	for _, f := range slices.Concat(flows, failover) {
 		want := f.scenario()
 		if *updateScenarios {
 			if err := os.WriteFile(f.scenarioFile(), []byte(want), 0o644); err != nil {
