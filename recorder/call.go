@@ -169,7 +169,7 @@ func (r *Recorder) open(ctx context.Context, s *session, c *call, ch siprec.Chan
 		switch {
 		case errors.As(err, &refusal):
 		case errors.Is(err, spool.ErrFull):
-			err = &siprec.Refusal{Kind: siprec.Unavailable, Reason: "the spool's disk is full", Err: err}
+			err = &siprec.Refusal{Kind: siprec.Unavailable, Cause: "disk", Reason: "the spool's disk is full", Err: err}
 		default:
 			err = &siprec.Refusal{Kind: siprec.Internal, Reason: "the recording could not be opened", Err: err}
 		}
@@ -222,7 +222,7 @@ func (r *Recorder) open(ctx context.Context, s *session, c *call, ch siprec.Chan
 	}
 	c.recording, err = r.openMedia(s, c, first.At)
 	if errors.Is(err, media.ErrNoPorts) {
-		return &siprec.Refusal{Kind: siprec.Unavailable, Reason: "no RTP port is free", Err: err}
+		return &siprec.Refusal{Kind: siprec.Unavailable, Cause: "ports", Reason: "no RTP port is free", Err: err}
 	}
 	if err != nil {
 		return fmt.Errorf("open media: %w", err)

@@ -128,7 +128,7 @@ func (r *Recorder) Ready() error {
 		r.lastFree = now
 	}
 	if !r.enoughFree {
-		return &siprec.Refusal{Kind: siprec.Unavailable, Reason: "the spool's disk is full"}
+		return &siprec.Refusal{Kind: siprec.Unavailable, Cause: "disk", Reason: "the spool's disk is full"}
 	}
 	return nil
 }

@@ -49,6 +49,9 @@ type SIPConfig struct {
 	// Most recording sessions at once; a further one is answered 503.
 	MaxSessions int `yaml:"max_sessions" default:"2000"`
 
+	// Realm of digest authentication: what sources with a digest_user are asked for a password for.
+	Realm string `yaml:"realm" default:"greffier"`
+
 	// How long running sessions may go on after SIGTERM before they are ended. Storing what they left takes up to half a minute
 	// more: give a service manager this long before it kills.
 	Drain time.Duration `yaml:"drain" default:"10s"`
@@ -111,6 +114,23 @@ type SourceConfig struct {
 
 	// Never ask this SRC for its complete metadata.
 	NoSnapshots bool `yaml:"no_snapshots"`
+
+	// New sessions a second, above which the answer is 503; absent: 200. Five seconds' worth may come at once.
+	MaxRate float64 `yaml:"max_rate"`
+
+	// Recording sessions at once, above which the answer is 503; absent: as many as sip.max_sessions.
+	MaxSessions int `yaml:"max_sessions"`
+
+	// User name that the SRC has to prove by digest authentication (RFC 3261, RFC 8760; SHA-256, or MD5). It is asked for with
+	// 401 for every request, OPTIONS and those within calls too, as an address can be forged over UDP. Absent: it is not asked.
+	DigestUser string `yaml:"digest_user"`
+
+	// File that holds its password, readable by this program only.
+	DigestPasswordFile string `yaml:"digest_password_file"`
+
+	// Algorithms that are offered, the one wanted first; absent: SHA-256, then MD5. An SRC that fails because it understands the
+	// first only needs [MD5]; one that has SHA-256 is safer with nothing else.
+	DigestAlgorithms []string `yaml:"digest_algorithms"`
 }
 
 // A MediaConfig is the RTP side.
@@ -192,6 +212,10 @@ type S3StoreConfig struct {
 type SpoolConfig struct {
 	// Free bytes below which new calls are answered 503, so that those in progress can end well.
 	MinFree uint64 `yaml:"min_free" default:"536870912"`
+
+	// Bytes of recordings that have ended and wait to be stored, above which new calls are answered 503. 0: as many as the disk
+	// holds above min_free; a store that is away for a night then costs no call.
+	MaxBacklog uint64 `yaml:"max_backlog" default:"0"`
 
 	// Recordings that are finished, sealed and uploaded at the same time.
 	Workers int `yaml:"workers" default:"2"`

@@ -238,12 +238,20 @@ func (c Config) sources() ([]srs.Source, error) {
 			return nil, fmt.Errorf("sip.sources[%d]: every source needs a name of its own", i)
 		}
 		seen[s.Name] = true
-		src := srs.Source{Name: s.Name, TLSNames: s.TLSNames, AnySource: s.AnyMediaSource, Headers: s.keptHeaders(), RequireMetadata: s.RequireMetadata}
+		src := srs.Source{Name: s.Name, TLSNames: s.TLSNames, AnySource: s.AnyMediaSource, Headers: s.keptHeaders(), RequireMetadata: s.RequireMetadata,
+			MaxRate: s.MaxRate, MaxSessions: s.MaxSessions}
 		src.NoReinvite, src.NoSnapshots = s.NoReinvite, s.NoSnapshots
 		switch src.Decline = siprec.Decline(s.Declined); src.Decline {
 		case "", siprec.DeclineInactive, siprec.DeclineAccept, siprec.DeclineRefuse:
 		default:
 			return nil, fmt.Errorf("sip.sources[%d] %s: declined: %q; write inactive, accept or refuse", i, s.Name, s.Declined)
+		}
+		if s.MaxRate < 0 || s.MaxSessions < 0 {
+			return nil, fmt.Errorf("sip.sources[%d] %s: max_rate and max_sessions cannot be less than 0", i, s.Name)
+		}
+		var err error
+		if src.Digest, err = s.digest(); err != nil {
+			return nil, fmt.Errorf("sip.sources[%d] %s: %w", i, s.Name, err)
 		}
 		if len(s.Addresses)+len(s.TLSNames) == 0 {
 			return nil, fmt.Errorf("sip.sources[%d] %s: addresses are needed, as 192.0.2.10 or 192.0.2.0/28, or tls_names", i, s.Name)
@@ -299,6 +307,34 @@ func (c Config) profiles() (map[string]recorder.Profile, error) {
 		out[s.Name] = recorder.Profile{Tenant: s.Tenant, ExternalIDs: s.ExternalIDs, Demands: demands}
 	}
 	return out, nil
+}
+
+// digest reads what the SRC must know.
+func (s SourceConfig) digest() (srs.Digest, error) {
+	if (s.DigestUser == "") != (s.DigestPasswordFile == "") {
+		return srs.Digest{}, errors.New("digest_user and digest_password_file: one needs the other")
+	}
+	if s.DigestUser == "" {
+		return srs.Digest{}, nil
+	}
+	password, err := readPassword(s.DigestPasswordFile)
+	if err != nil {
+		return srs.Digest{}, fmt.Errorf("read digest_password_file: %w", err)
+	}
+	return srs.Digest{User: s.DigestUser, Password: password, Algorithms: s.DigestAlgorithms}, nil
+}
+
+// readPassword reads a file that holds a password in its only line.
+func readPassword(path string) (siprec.Secret, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return siprec.Secret{}, err
+	}
+	b = bytes.TrimRight(b, "\r\n")
+	if len(b) == 0 || bytes.ContainsAny(b, "\r\n") {
+		return siprec.Secret{}, fmt.Errorf("%s does not hold one line with a password: write it there", path)
+	}
+	return siprec.NewSecret(b), nil
 }
 
 // parsePrefix reads an address or a network.

@@ -30,6 +30,8 @@ type forkCmd struct {
 	TLSKey    string        `name:"tls-key" placeholder:"FILE" help:"PEM file with its private key."`
 	TLSName   string        `name:"tls-name" placeholder:"HOST" help:"Name that the server's certificate must have; absent: the host of --to."`
 	SRTP      string        `name:"srtp" enum:"none,dtls,AES_CM_128_HMAC_SHA1_80,AES_CM_128_HMAC_SHA1_32,AES_256_CM_HMAC_SHA1_80,AES_256_CM_HMAC_SHA1_32,AEAD_AES_128_GCM,AEAD_AES_256_GCM" default:"none" help:"How the media are protected: none, dtls, or the SRTP suite of a key in the offer."`
+	User      string        `placeholder:"NAME" help:"User name for a server that asks for one."`
+	Password  string        `name:"password-file" placeholder:"FILE" help:"File that holds its password."`
 	JSON      bool          `name:"json" help:"Print JSON."`
 }
 
@@ -62,7 +64,11 @@ func (f forkCmd) Run(ctx context.Context, s streams) error {
 	if duration == 0 {
 		duration = time.Duration(max(len(left), len(right))) * time.Second / forkRate
 	}
-	src, err := siprectest.Dial(ctx, siprectest.Config{Server: f.To, Transport: f.Transport, TLS: secure, User: "greffier-fork"})
+	credentials, err := f.credentials()
+	if err != nil {
+		return err
+	}
+	src, err := siprectest.Dial(ctx, siprectest.Config{Server: f.To, Transport: f.Transport, TLS: secure, User: "greffier-fork", Credentials: credentials})
 	if err != nil {
 		return err
 	}
@@ -127,6 +133,21 @@ func (f forkCmd) tls() (*tls.Config, error) {
 		c.Certificates = []tls.Certificate{cert}
 	}
 	return c, nil
+}
+
+// credentials reads what a server may ask for.
+func (f forkCmd) credentials() (siprectest.Credentials, error) {
+	if (f.User == "") != (f.Password == "") {
+		return siprectest.Credentials{}, errors.New("--user and --password-file: one needs the other")
+	}
+	if f.User == "" {
+		return siprectest.Credentials{}, nil
+	}
+	password, err := readPassword(f.Password)
+	if err != nil {
+		return siprectest.Credentials{}, fmt.Errorf("--password-file: %w", err)
+	}
+	return siprectest.Credentials{User: f.User, Password: password}, nil
 }
 
 func (f forkCmd) call(left, right siprectest.PCM, metadata []byte) siprectest.CallSpec {

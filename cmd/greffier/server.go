@@ -51,6 +51,9 @@ type Main struct {
 	sip      *srs.Server
 	http     *http.Server
 	metrics  *metrics
+
+	admission *admission
+	guarded   *guardMetrics
 }
 
 // What stopping may take beyond the drain.
@@ -158,13 +161,18 @@ func (m *Main) open(ctx context.Context) (err error) {
 		return err
 	}
 	m.metrics.watch(m.recorder, m.spool)
+	m.admission = &admission{
+		gauges:     gauges{disk: m.recorder.Ready, media: m.receiver.Stats, ports: m.receiver.FreePorts, backlog: m.spool.Backlog, cpu: readCPU},
+		maxBacklog: c.Spool.MaxBacklog, log: m.log.Named("admission"), now: time.Now,
+	}
+	m.guarded = m.metrics.guard(m.admission)
 	sources, err := c.sources()
 	if err != nil {
 		return err
 	}
 	sip := srs.Config{
 		Listen: c.SIP.Listen, TLS: c.SIP.tls(), MediaAddr: mediaAddr, Sources: sources, MaxDialogs: c.SIP.MaxSessions,
-		Log: m.log.Named("sip"), Ready: m.recorder.Ready, Refused: m.refused,
+		Log: m.log.Named("sip"), Ready: m.admission.ready, Refused: m.refused, Realm: c.SIP.Realm,
 	}
 	if c.SIP.Advertise != "" {
 		if sip.Advertise, err = netip.ParseAddrPort(c.SIP.Advertise); err != nil {
@@ -252,6 +260,7 @@ func (m *Main) witnessPolicy(ctx context.Context) error {
 // refused audits and counts a request that was not accepted.
 func (m *Main) refused(r srs.Refused) {
 	m.metrics.refused(r.Status, r.Count)
+	m.guarded.refused(r)
 	err := m.recorder.Refused(context.Background(), recorder.Refusal{Source: r.Source.Addr(), SRC: r.SRC, Method: r.Method, Status: r.Status, Reason: r.Reason, Count: r.Count})
 	if err != nil {
 		m.log.Error("audit", zap.Error(err))
@@ -274,7 +283,7 @@ func (m *Main) listen(ctx context.Context) (net.Listener, error) {
 	m.HTTPAddr = listener.Addr().String()
 	m.http = api.New(api.Config{
 		Catalog: m.parts.archive.Catalog, Audit: m.parts.archive.Audit, Finder: &m.parts.archive, Player: player{&m.parts.archive},
-		Token: m.Token, Ready: m.recorder.Ready, Metrics: m.metrics.handler(), Log: m.log.Named("api"), Secure: m.Config.HTTP.TLSCert != "",
+		Token: m.Token, Ready: m.admission.ready, Metrics: m.metrics.handler(), Log: m.log.Named("api"), Secure: m.Config.HTTP.TLSCert != "",
 	}).HTTPServer()
 	return listener, nil
 }
@@ -298,6 +307,7 @@ func (m *Main) serve(ctx context.Context, listener net.Listener) error {
 	start("media", m.receiver.Run)
 	start("recorder", m.recorder.Run)
 	start("watch", m.recorder.Watch)
+	start("admission", m.admission.run)
 	start("sip", m.sip.Serve)
 	start("ask", m.recorder.Ask)
 	start("silence", m.endSilent)

@@ -36,7 +36,7 @@ const (
 	// silenceScan is how often sessions whose SRC may have vanished are looked for.
 	silenceScan = 30 * time.Second
 	// maxProbes is how many SRCs are asked at the same time whether they are there.
-	maxProbes = 16
+	maxProbes = 128
 )
 
 // endSilent ends sessions whose SRC has vanished without a word: those that bring nothing, and whose SRC does not answer, or does not

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
 	"slices"
@@ -21,9 +22,40 @@ import (
 type Digest struct {
 	User     string
 	Password siprec.Secret
+
+	// Algorithms that are offered and taken, the one we want first; empty: SHA-256 and MD5. There are clients that read the first
+	// challenge only and know nothing but MD5: for those, MD5 alone.
+	Algorithms []string
 }
 
 func (d Digest) asked() bool { return d.User != "" }
+
+// check says what is wrong with the settings.
+func (d Digest) check() error {
+	if d.asked() && len(d.Password.Reveal()) == 0 {
+		return errors.New("a digest user and no password: set digest_password_file")
+	}
+	for _, name := range d.Algorithms {
+		if _, ok := algorithmNamed(name); !ok {
+			return fmt.Errorf("digest algorithm %q, which is not known: write SHA-256 or MD5", name)
+		}
+	}
+	return nil
+}
+
+// offers are the algorithms that are offered.
+func (d Digest) offers() []algorithm {
+	if len(d.Algorithms) == 0 {
+		return algorithms[:]
+	}
+	var out []algorithm
+	for _, name := range d.Algorithms {
+		if a, ok := algorithmNamed(name); ok {
+			out = append(out, a)
+		}
+	}
+	return out
+}
 
 // defaultRealm is used when Config.Realm is empty.
 const defaultRealm = "greffier"
@@ -34,8 +66,17 @@ type algorithm struct {
 	new  func() hash.Hash
 }
 
-// algorithms are those that we offer, the one we want first (RFC 8760 section 2.3). MD5 is what most SBCs have.
+// algorithms are those that we know, the one we want first (RFC 8760 section 2.3). MD5 is what most SBCs have.
 var algorithms = [...]algorithm{{"SHA-256", sha256.New}, {"MD5", md5.New}}
+
+func algorithmNamed(name string) (algorithm, bool) {
+	for _, a := range algorithms {
+		if strings.EqualFold(a.name, name) {
+			return a, true
+		}
+	}
+	return algorithm{}, false
+}
 
 func (a algorithm) of(parts ...string) string {
 	h := a.new()
@@ -101,11 +142,12 @@ func unquote(s string) (string, bool) {
 // Request-URI: proxies and SBCs write another there, and all of ours mean the same. The method is part of the response.
 func (d Digest) prove(c credentials, method, realm string) bool {
 	name := cmp.Or(c.algorithm, "MD5") // RFC 7616 section 3.4
-	i := slices.IndexFunc(algorithms[:], func(a algorithm) bool { return strings.EqualFold(a.name, name) })
+	offers := d.offers()
+	i := slices.IndexFunc(offers, func(a algorithm) bool { return strings.EqualFold(a.name, name) })
 	if i < 0 || !strings.EqualFold(c.qop, "auth") {
 		return false
 	}
-	a := algorithms[i]
+	a := offers[i]
 	want := a.of(
 		a.of(d.User, realm, string(d.Password.Reveal())),
 		c.nonce, c.nc, c.cnonce, c.qop,
@@ -161,7 +203,7 @@ func (s *Server) challenge(src *Source, stale bool, in *inbound) *failure {
 	if stale {
 		again = ", stale=true"
 	}
-	for _, a := range algorithms {
+	for _, a := range src.Digest.offers() {
 		f.headers = append(f.headers, sip.NewHeader("WWW-Authenticate",
 			fmt.Sprintf(`Digest realm=%s, nonce="%s", algorithm=%s, qop="auth"%s`, quoted(s.cfg.Realm), nonce, a.name, again)))
 	}

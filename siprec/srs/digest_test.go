@@ -2,6 +2,7 @@ package srs_test
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -249,4 +250,54 @@ func TestDigestRefused(t *testing.T) {
 	if s := fmt.Sprintf("%+v", secretSource()); strings.Contains(s, "horse") {
 		t.Errorf("a source prints its password: %s", s)
 	}
+}
+
+// TestDigestAlgorithms offers and takes what the profile says, and nothing else.
+func TestDigestAlgorithms(t *testing.T) {
+	src := secretSource()
+	src.Digest.Algorithms = []string{"sha-256"}
+	r := start(t, newFake(t), loopbackWith(src))
+	c := r.dial("tcp").caller()
+	k := &knower{password: "correct horse", algorithm: "SHA-256"}
+	asked := c.expect(c.ask("OPTIONS", "", "", "To: <sip:x@y>"), 401)
+	if n := len(asked.header["Www-Authenticate"]); n != 1 {
+		t.Errorf("%d challenges", n)
+	}
+	k.hears(t, asked)
+	c.expect(c.ask("OPTIONS", "", "", "To: <sip:x@y>", k.field(t, "OPTIONS")), 200)
+	k.challenge.Algorithm = "MD5"
+	c.expect(c.ask("OPTIONS", "", "", "To: <sip:x@y>", k.field(t, "OPTIONS")), 401)
+	for name, d := range map[string]srs.Digest{
+		"no password": {User: "sbc"},
+		"SHA-1":       {User: "sbc", Password: siprec.NewSecret([]byte("x")), Algorithms: []string{"SHA-1"}},
+	} {
+		cfg := srs.Config{Listen: []string{"udp://127.0.0.1:0"}}
+		loopbackWith(srs.Source{Digest: d})(&cfg)
+		if _, err := srs.New(cfg, newFake(t)); err == nil {
+			t.Errorf("%s is taken", name)
+		}
+	}
+}
+
+// TestDigestOverTLS asks once on a connection, and for each new session; not within dialogs.
+func TestDigestOverTLS(t *testing.T) {
+	ca := newAuthority(t)
+	src := secretSource()
+	src.Name, src.Prefixes = "sbc", []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	r := start(t, newFake(t), secured(t, ca, false, src))
+	p := dialTLS(t, r.listener("tls"), ca.client())
+	c := p.caller()
+	k := &knower{password: "correct horse", algorithm: "SHA-256"}
+	k.hears(t, c.expect(c.ask("INVITE", multipartType, both("sendonly")), 401))
+	c.ack("", "")
+	c.open(multipartType, both("sendonly"), k.field(t, "INVITE"))
+	c.expect(c.ask("UPDATE", metadataType, metadata("alice")), 200)
+	other := p.caller()
+	other.expect(other.ask("INVITE", multipartType, both("sendonly")), 401)
+	other.ack("", "")
+	elsewhere := *c
+	elsewhere.peer = dialTLS(t, r.listener("tls"), ca.client())
+	elsewhere.seq = 10
+	elsewhere.expect(elsewhere.ask("BYE", "", ""), 401)
+	c.bye()
 }

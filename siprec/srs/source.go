@@ -62,8 +62,8 @@ func newSourceTable(sources []Source) (*sourceTable, error) {
 		if len(src.Prefixes)+len(src.TLSNames) == 0 {
 			return nil, fmt.Errorf("source %q has no prefixes: list the addresses that it calls from, such as 192.0.2.10/32, or the names of its certificate", src.Name)
 		}
-		if len(src.Digest.Password.Reveal()) == 0 && src.Digest.asked() {
-			return nil, fmt.Errorf("source %q has a digest user and no password: set digest_password_file", src.Name)
+		if err := src.Digest.check(); err != nil {
+			return nil, fmt.Errorf("source %q has %w", src.Name, err)
 		}
 		for _, n := range src.TLSNames {
 			if err := checkTLSName(n); err != nil {
