@@ -74,7 +74,7 @@ func TestCancelledCalls(t *testing.T) {
 				t.Fatal(err)
 			}
 			over++
-			eventually(t, "end witnessed", 10*time.Second, func() bool { return len(causes(t, s)) == over })
+			eventually(t, "end witnessed", 10*time.Second, func() bool { return len(endCauses(t, s)) == over })
 		})
 	}
 	s.stop()
@@ -87,14 +87,14 @@ func TestCancelledCalls(t *testing.T) {
 			t.Errorf("%s holds %v: %v", d, left, err)
 		}
 	}
-	if got := causes(t, s); !slices.Equal(got, []string{"cancel", "cancel", "cancel"}) {
+	if got := endCauses(t, s); !slices.Equal(got, []string{"cancel", "cancel", "cancel"}) {
 		t.Errorf("sessions ended by %v", got)
 	}
 	verifyGood(t, dir)
 }
 
-// causes lists why sessions ended, by the audit log.
-func causes(t *testing.T, s *running) (out []string) {
+// endCauses lists why sessions ended, by the audit log.
+func endCauses(t *testing.T, s *running) (out []string) {
 	t.Helper()
 	for e, err := range audit.Read(s.parts.archive.AuditDir) {
 		if err != nil {
