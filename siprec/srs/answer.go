@@ -26,6 +26,16 @@ func capabilities() []sip.Header {
 	}
 }
 
+// abilities are the header fields of an INVITE and OPTIONS of ours.
+func abilities() []sip.Header {
+	return []sip.Header{
+		sip.NewHeader("Allow", allowed),
+		sip.NewHeader("Supported", supported),
+		sip.NewHeader("Accept", accepted),
+		sip.NewHeader("User-Agent", product),
+	}
+}
+
 // A place is where a request reached us.
 type place struct {
 	transport string         // "udp", "tcp" or "tls"

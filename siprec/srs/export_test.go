@@ -17,8 +17,8 @@ func (s *Server) Shorten(t1, t2, pending time.Duration) {
 }
 
 // Hurry replaces how long the server waits for answers to its own requests, and the unit of its waiting after a 491, before Serve.
-func (s *Server) Hurry(request, invite, glare time.Duration) {
-	s.timing.request, s.timing.invite, s.timing.glare = request, invite, glare
+func (s *Server) Hurry(request, answer, glare time.Duration) {
+	s.timing.request, s.timing.answer, s.timing.glare = request, answer, glare
 }
 
 // Await replaces how long a request waits for the one before it, before Serve.

@@ -2,7 +2,6 @@ package srs
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -47,10 +46,10 @@ func (s *Server) hangup(ctx context.Context, d *dialog, cause siprec.EndCause, r
 	if err != nil {
 		return fmt.Errorf("send BYE: %w", err)
 	}
-	if err := outcome(sip.BYE, res); err != nil && !errors.Is(err, ErrGone) {
-		return err
+	if res.StatusCode == 481 {
+		return nil // the client has ended it too
 	}
-	return nil
+	return outcome(sip.BYE, res)
 }
 
 // reasonOf gives a Reason value: a SIP status for our troubles, Q.850 "normal clearing" for an operator's will.

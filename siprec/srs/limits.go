@@ -74,12 +74,12 @@ const (
 	// beginTimeout bounds what a Recorder may take to accept a session: less than the client's Timer B (32 s).
 	beginTimeout = 20 * time.Second
 
-	// requestTimeout bounds how long we wait for the answer to a BYE or UPDATE of ours.
+	// requestTimeout bounds how long we wait for the answer to a BYE or CANCEL of ours.
 	requestTimeout = 4 * time.Second
 
-	// inviteTimeout bounds how long we wait for the final answer to a re-INVITE of ours, and to an OPTIONS that decides about
-	// the life of a session: 64*T1 (RFC 3261 sections 17.1.1.2 and 17.1.2.2).
-	inviteTimeout = 64 * timerT1
+	// answerTimeout bounds how long we wait for the final answer to a request of ours in a session that is to go on: 64*T1 (RFC
+	// 3261 sections 17.1.1.2 and 17.1.2.2), after which the client counts as gone.
+	answerTimeout = 64 * timerT1
 
 	// glareUnit and maxGlareUnits are the steps, and the most of them, that we wait after a 491 to an INVITE in a dialog that the
 	// client opened (RFC 3261 section 14.1); maxGlare is how often.

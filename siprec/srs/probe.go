@@ -23,9 +23,9 @@ func (s *Server) Probe(ctx context.Context, id siprec.DialogID) error {
 }
 
 func (s *Server) probe(asked, base context.Context, d *dialog) error {
-	wait, cancel := context.WithTimeout(asked, s.timing.invite)
+	wait, cancel := context.WithTimeout(asked, s.timing.answer)
 	defer cancel()
-	res, err := s.send(wait, d, letter{method: sip.OPTIONS, headers: append(capabilities(), d.place.contactHeader())})
+	res, err := s.send(wait, d, letter{method: sip.OPTIONS, headers: append(abilities(), d.place.contactHeader())})
 	if err != nil {
 		return fmt.Errorf("OPTIONS: %w", err)
 	}

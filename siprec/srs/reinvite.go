@@ -31,7 +31,7 @@ func (s *Server) invite(ctx context.Context, d *dialog, l letter) (invitee, erro
 			s.post(d, a.Clone())
 		}
 	})
-	limit := time.NewTimer(s.timing.invite)
+	limit := time.NewTimer(s.timing.answer)
 	defer limit.Stop()
 	proceeding, cancelled := false, false
 	for {

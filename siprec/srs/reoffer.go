@@ -110,7 +110,7 @@ func (d *dialog) reoffer(first *siprec.Offer, a *siprec.Answer) ([]byte, siprec.
 func (s *Server) offer(ctx context.Context, d *dialog, sdp []byte, orig siprec.Origin, repeated bool) error {
 	unclaim := sync.OnceFunc(d.unclaim)
 	defer unclaim()
-	l := letter{method: sip.INVITE, headers: capabilities(), kind: siprec.TypeSDP, body: sdp}
+	l := letter{method: sip.INVITE, headers: abilities(), kind: siprec.TypeSDP, body: sdp}
 	res, err := s.refreshBy(ctx, d, l)
 	if err != nil {
 		return fmt.Errorf("re-INVITE: %w", err)
@@ -161,7 +161,7 @@ func (s *Server) refreshOnce(ctx context.Context, d *dialog, l letter) (invitee,
 	if l.method == sip.INVITE {
 		return s.invite(ctx, d, l)
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.timing.request)
+	ctx, cancel := context.WithTimeout(ctx, s.timing.answer)
 	defer cancel()
 	res, err := s.send(ctx, d, l)
 	if err == nil && res.StatusCode < 300 {

@@ -102,7 +102,8 @@ func TestReoffer(t *testing.T) {
 		m := c.request("INVITE")
 		for name, want := range map[string]string{
 			"Route": "<sip:p1.example.com;lr>", "Content-Type": "application/sdp", "Cseq": "1 INVITE", "Call-Id": c.callID,
-			"Supported": "siprec, timer", "Session-Expires": "", "Require": "",
+			"Supported": "siprec, timer", "Session-Expires": "", "Require": "", "User-Agent": "Greffier", "Server": "",
+			"Allow": "INVITE, ACK, CANCEL, BYE, UPDATE, INFO, OPTIONS", "Max-Forwards": "70",
 		} {
 			if got := m.header.Get(name); got != want {
 				t.Errorf("%s is %q, want %q", name, got, want)

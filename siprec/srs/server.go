@@ -91,7 +91,7 @@ type timing struct {
 	sweep   time.Duration
 	certs   time.Duration
 	request time.Duration
-	invite  time.Duration
+	answer  time.Duration
 	glare   time.Duration
 	message time.Duration
 	linger  time.Duration
@@ -135,7 +135,7 @@ func New(cfg Config, r Recorder) (*Server, error) {
 		dialogs: newDialogTable(cfg.MaxDialogs),
 		timing: timing{
 			t1: timerT1, t2: timerT2, pending: pendingWait, reorder: reorderWait, sweep: sweepInterval, certs: certInterval,
-			request: requestTimeout, invite: inviteTimeout, glare: glareUnit, message: messageTime, linger: lingerTime,
+			request: requestTimeout, answer: answerTimeout, glare: glareUnit, message: messageTime, linger: lingerTime,
 		},
 		halfOpen: make(chan struct{}, maxHalfOpen),
 		nonces:   newNonces(),

@@ -92,10 +92,10 @@ func minSEOf(m sip.Message) time.Duration {
 	}
 	seconds, _, _ := strings.Cut(values[0], ";")
 	n, err := strconv.ParseUint(strings.TrimSpace(seconds), 10, 31)
-	if err != nil {
-		return 0
+	if d := time.Duration(n) * time.Second; err == nil && d >= minSessionExpires { // less means nothing (section 5)
+		return d
 	}
-	return time.Duration(n) * time.Second
+	return 0
 }
 
 // A sessionTimer is a dialog's session expiration.
