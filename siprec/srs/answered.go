@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/emiago/sipgo/sip"
 	"go.uber.org/zap"
@@ -68,16 +69,23 @@ func (s *Server) applyAnswer(ctx context.Context, d *dialog, m content, repeated
 }
 
 // relabel gives the m-lines of an answer the labels of those that they answer. RFC 3264 section 6 matches them by position: a
-// label that was left out, or made up, names no other stream.
+// label that was left out, or made up, names no other stream. An answer that leaves the protection of the offer is none.
 func relabel(answer, ours *siprec.Offer) error {
 	if len(answer.Media) != len(ours.Media) {
 		return fmt.Errorf("the client answers %d m-lines of %d", len(answer.Media), len(ours.Media))
 	}
-	for i := range answer.Media {
+	for i, m := range answer.Media {
+		o := ours.Media[i]
+		if m.Port != 0 && (m.Type != o.Type || isSecure(m.Protocol) != isSecure(o.Protocol)) {
+			return fmt.Errorf("the client answers m-line %d, %s %s, with %s %s", i+1, o.Type, o.Protocol, m.Type, m.Protocol)
+		}
 		answer.Media[i].Label = ours.Media[i].Label
 	}
 	return nil
 }
+
+// isSecure tells whether a transport profile protects media (RFC 3711, RFC 5764).
+func isSecure(protocol string) bool { return strings.Contains(strings.ToUpper(protocol), "SAVP") }
 
 // sameDescription tells whether two descriptions of the client's say the same, whatever their versions.
 func sameDescription(a, b *siprec.Offer) bool {

@@ -486,3 +486,55 @@ func TestPanicOverAnAnswer(t *testing.T) {
 	c.ack("", "")
 	c.bye()
 }
+
+// TestReofferWithKeys: our key goes with each offer of ours, and the client's answer has its own.
+func TestReofferWithKeys(t *testing.T) {
+	const theirs, newer = "WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz", "PS1uQCVeeCFCanVmcjkpPywjNWhcYD0mXXtxaVBR"
+	secure := func(key string) string {
+		return strings.ReplaceAll(offer("sendonly"), "RTP/AVP", "RTP/SAVP") + "a=crypto:3 AES_CM_128_HMAC_SHA1_80 inline:" + key + "\r\n"
+	}
+	ours := siprec.CryptoKey{Secret: siprec.NewSecret([]byte(strings.Repeat("k", 30)))}
+	rec := newFake(t)
+	rec.begin = func(_ context.Context, in siprec.Invitation) (siprec.Answer, error) {
+		a := answerTo(in.Offer, in.Local)
+		a.Media[0].Crypto = &siprec.Crypto{Tag: 3, Suite: in.Offer.Media[0].Crypto[0].Suite, Keys: []siprec.CryptoKey{ours}}
+		return a, nil
+	}
+	r := start(t, rec)
+	c := r.dial("udp").caller()
+	first := c.open("application/sdp", secure(theirs))
+	suite := take(t, "Begin", rec.begins).Offer.Media[0].Crypto[0].Suite
+	for i, key := range []string{theirs, newer, newer} {
+		a := offering(siprec.RecvOnly)
+		a.Media[0].Crypto = &siprec.Crypto{Tag: 3, Suite: suite, Keys: []siprec.CryptoKey{ours}}
+		done := make(chan error, 1)
+		go func() { done <- r.server.Reoffer(t.Context(), c.dialog(), a) }()
+		m := c.request("INVITE")
+		for line := range strings.Lines(first.body) {
+			if strings.HasPrefix(line, "a=crypto:") && !strings.Contains(m.body, line) {
+				t.Errorf("offer %d %q has no %q", i, m.body, line)
+			}
+		}
+		c.replyWith(m, "200 OK", "application/sdp", secure(key))
+		if err := take(t, "result", done); err != nil {
+			t.Fatal(err)
+		}
+		u := take(t, "Update", rec.updates)
+		if want, err := siprec.ParseOffer([]byte(secure(key))); err != nil || !u.Offer.Media[0].Crypto[0].SameKeys(want.Media[0].Crypto[0]) {
+			t.Errorf("update %d has another key than the client's (%v)", i, err)
+		}
+	}
+	a := offering(siprec.RecvOnly)
+	a.Media[0].Crypto = &siprec.Crypto{Tag: 3, Suite: suite, Keys: []siprec.CryptoKey{ours}}
+	done := make(chan error, 1)
+	go func() { done <- r.server.Reoffer(t.Context(), c.dialog(), a) }()
+	c.accept(c.request("INVITE"), "sendonly")
+	if err := take(t, "result", done); err == nil || len(rec.updates) != 0 {
+		t.Errorf("an answer in clear was taken: %v", err)
+	}
+	// Without its key our side does not even offer.
+	if err := r.server.Reoffer(t.Context(), c.dialog(), offering(siprec.RecvOnly)); err == nil {
+		t.Error("keys were left out of our offer")
+	}
+	c.bye()
+}
