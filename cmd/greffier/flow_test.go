@@ -222,7 +222,7 @@ func pass(ctx context.Context, d time.Duration) error {
 func (f flow) check(t *testing.T, dir, callID string) {
 	t.Helper()
 	var rows []listedRecording
-	eventually(t, "recordings locked", 30*time.Second, func() bool {
+	eventually(t, "recordings locked", flowPatience, func() bool {
 		rows = list(t, dir, "--call-id", callID, "--state", "locked")
 		return len(rows) >= len(f.want)
 	})

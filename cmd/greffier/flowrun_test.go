@@ -15,7 +15,7 @@ import (
 // Bounds of the flows' tests.
 const (
 	flowsAtOnce  = 12
-	flowPatience = 60 * time.Second
+	flowPatience = 75 * time.Second // a dead client is waited for 32 s (64*T1), and then for 4
 )
 
 // startFlows is a server on UDP, TCP and TLS that takes a silent client for dead before long.
@@ -26,7 +26,7 @@ func startFlows(t *testing.T, p pki, dir string, more ...string) *running {
 	if err := os.WriteFile(filepath.Join(dir, configName), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return start(t, dir, recordAll, append([]string{"--sip-listen=udp://127.0.0.1:0,tcp://127.0.0.1:0,tls://127.0.0.1:0", "--media-silence=3s"}, more...)...)
+	return start(t, dir, recordAll, append([]string{"--sip-listen=udp://127.0.0.1:0,tcp://127.0.0.1:0,tls://127.0.0.1:0", "--media-silence=3s", "--media-missing=5m"}, more...)...)
 }
 
 // A flowRun is one flow over one transport.

@@ -192,7 +192,7 @@ var flows = []flow{
 			{how: update, doc: said(1, siprec.Partial, gone(bob, "Bob"), gone(carol, "Carol")), tones: tones{1000, 1100}, wait: phase},
 			{how: bye},
 		},
-		want: []kept{{docs: 4, channels: [2]keptChannel{
+		want: []kept{{docs: 4, warnings: []string{"ambiguous-senders"}, channels: [2]keptChannel{
 			{tones: []int{400, 600, 800, 1000}, who: throughout(alice)},
 			{tones: []int{500, 700, 900, 1100}, mixed: true, who: []presence{{bob, 0, 3}, {carol, 1, 3}, {dave, 2, atEnd}}},
 		}}},
