@@ -23,6 +23,12 @@
 //
 // Where nothing was placed is silence, and a Gap that says why. Nothing is made up, but for the single positions that correct drift.
 //
+// # When one recording follows another
+//
+// A session may carry one call after the other over the same ports. Yield parts them: what arrived before an instant is the one
+// recording's, the rest the next one's. Sockets, keys, sequence numbers and the anchor go along; the next recording has its own
+// position 0, its own sink and figures.
+//
 // # When a packet is decoded
 //
 // G.711 is kept as it came while nothing else comes. Any other packet is given its place when it comes and decoded, in the order of

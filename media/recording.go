@@ -38,6 +38,7 @@ type Recording struct {
 	legs       []leg    // one per stream
 	drained    int64    // all that arrived before was given to the timeline
 	nextReport int64    // the earliest of the legs'
+	ended      int64    // when the last stream was yielded; 0: some are here
 	closed     bool
 	failed     error // a panic; nothing more is received
 	summary    Summary
@@ -75,6 +76,7 @@ func newRecording(r *Receiver, o Open, pairs []pair) *Recording {
 func (rec *Recording) addLegs(pairs []pair, now int64) {
 	for _, p := range pairs {
 		rec.legs = append(rec.legs, leg{pair: p, ssrc: rand.Uint32(), nextReport: now + reportInterval()/2})
+		rec.ended = 0
 	}
 	rec.scheduleReports()
 }
@@ -298,7 +300,7 @@ func (rec *Recording) drain(b *batch) {
 	rec.lend(b)
 	defer rec.takeBack(b)
 	rec.collect(b)
-	rec.timeline.cut(rec.drained)
+	rec.commit()
 	rec.restless.Store(rec.timeline.hold(never) != never)
 }
 

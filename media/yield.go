@@ -181,6 +181,9 @@ func (rec *Recording) succeed(from *Recording, streams []int, o Open, fresh []pa
 	}
 	rec.scheduleReports()
 	from.scheduleReports()
+	if !slices.ContainsFunc(from.legs, func(l leg) bool { return !l.yielded }) {
+		from.ended = max(cut, 1)
+	}
 	rec.protect(rec.drained) // what checks have proved adds addresses
 	if from.hurried && !rec.hurried && rec.waits() {
 		rec.hurry(rec.drained)
@@ -204,6 +207,19 @@ func (rec *Recording) succeed(from *Recording, streams []int, o Open, fresh []pa
 			rec.takeLater(indexes[w.leg], &w)
 		}
 	})
+}
+
+// commit gives the sink what is old enough: when the last stream was yielded, all until then and no silence beyond it.
+func (rec *Recording) commit() {
+	if rec.ended == 0 {
+		rec.timeline.cut(rec.drained)
+		return
+	}
+	settled := rec.ended + commitDelay*nanosPerSample
+	rec.timeline.cut(min(rec.drained, settled))
+	if rec.drained >= settled {
+		rec.timeline.commit(rec.timeline.position(rec.ended))
+	}
 }
 
 // giveLeg takes a stream's sockets and what guards them out of the recording. A guard remains that has the figures.

@@ -3,6 +3,7 @@ package media_test
 import (
 	"errors"
 	"runtime"
+	"sync"
 	"testing"
 	"time"
 
@@ -183,4 +184,70 @@ func TestYieldLeaksNothing(t *testing.T) {
 	closeRecording(t, again)
 	stop()
 	eventually(t, "no goroutine is left", func() bool { return runtime.NumGoroutine() <= goroutines })
+}
+
+// A recording of which all was yielded ends there, however long it stays open.
+func TestYieldedRecordingEnds(t *testing.T) {
+	r, _ := startReceiver(t, media.Config{})
+	one := new(tape)
+	rec := openRecording(t, r, one, pcmu(0))
+	p := newPhone(t, loopback, rec.Ports()[0])
+	pace(time.Now(), 25, func(int) { p.send(filled(0x21)) })
+	next := yieldTo(t, rec, time.Time{}, new(tape), []int{0}, pcmu(0))
+	cut := time.Now()
+	d := media.NewDrainer()
+	pace(cut, 60, func(int) { d.Drain(rec) })
+	if n := count(one, 0x21); n < 25*frameSize-16 {
+		t.Errorf("%d samples are with the sink: what came before the cut waits for nothing", n)
+	}
+	s, err := rec.Close(cut)
+	if length := s.Samples / (media.Rate / 1000); err != nil || length < 490 || length > 700 {
+		t.Errorf("%d ms, %v; want little more than 500 ms", length, err)
+	}
+	closeRecording(t, next)
+}
+
+// Yields, drains, commands and the end of Run meet.
+func TestConcurrentYields(t *testing.T) {
+	r, stop := startReceiver(t, media.Config{DrainInterval: 2 * time.Millisecond})
+	rec := openRecording(t, r, discard{}, pcmu(0), pcmu(1))
+	p := newPhone(t, loopback, rec.Ports()[0])
+	var others sync.WaitGroup
+	open := make(chan *media.Recording, 1000)
+	others.Go(func() {
+		for rec := range open {
+			rec.Stats()
+			_ = rec.SetPaused(true, "", time.Now()) // or it is closed
+			_ = rec.Update([]media.Stream{pcmu(0), pcmu(1)})
+			rec.Ports()
+		}
+	})
+	total, sent := uint64(0), uint64(0)
+	for i := 0; ; i++ {
+		p.send(filled(0x21))
+		sent++
+		next, err := rec.Yield(time.Time{}, []int{0, 1}, media.Open{Channels: 2, Streams: []media.Stream{pcmu(0), pcmu(1)}, Sink: discard{}})
+		if errors.Is(err, media.ErrClosed) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i%10 == 0 {
+			select {
+			case open <- next:
+			default:
+			}
+		}
+		total += closeRecording(t, rec).Streams[0].Packets
+		rec = next
+		if i == 500 {
+			others.Go(stop)
+		}
+	}
+	close(open)
+	others.Wait()
+	if total += closeRecording(t, rec).Streams[0].Packets; total != sent && total != sent-1 { // the last came after the end
+		t.Errorf("%d packets of %d", total, sent)
+	}
 }
