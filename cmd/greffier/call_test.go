@@ -246,7 +246,14 @@ func TestStopEndsCallsWell(t *testing.T) {
 func TestVanishedSRC(t *testing.T) {
 	dir := t.TempDir()
 	s := start(t, dir, recordAll, "--media-silence=1s")
-	call, err := s.src("udp").Invite(t.Context(), bursts())
+	spec := bursts()
+	spec.OnRequest = func(method string) int {
+		if method == "OPTIONS" {
+			return 481 // it has forgotten the session
+		}
+		return 0
+	}
+	call, err := s.src("udp").Invite(t.Context(), spec)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,10 +5,12 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -350,6 +352,270 @@ func TestDeclined(t *testing.T) {
 				t.Errorf("decisions %+v", d)
 			}
 			noAudio(t, dir, rows[0].ID, burstFrame(440))
+			verifyGood(t, dir)
+		})
+	}
+}
+
+// statuses answers requests of ours by method.
+func statuses(of map[string]int) func(string) int {
+	return func(method string) int { return of[method] }
+}
+
+// unheeded lists what the audit log has of requests that an SRC did not heed.
+func unheeded(t *testing.T, s *running) (out []string) {
+	t.Helper()
+	type data struct {
+		Request, Wanted, Reason string
+		Status                  int
+	}
+	for _, d := range eventsOf[data](t, s, "session.unheeded") {
+		out = append(out, fmt.Sprint(d.Request, " ", d.Wanted, d.Reason, " ", d.Status))
+	}
+	return out
+}
+
+// TestLateYes: a session whose first call is not recorded is answered inactive. The second call is recorded from when the SRC sends,
+// which it is asked to by a re-INVITE. An SRC that refuses is asked again when its metadata change.
+func TestLateYes(t *testing.T) {
+	const phase = 2 * time.Second
+	t.Run("taken", func(t *testing.T) {
+		t.Parallel()
+		dir := t.TempDir()
+		s := start(t, dir, neverBob(t))
+		call, err := s.src("udp").Invite(t.Context(), siprectest.CallSpec{
+			Streams:  []siprectest.StreamSpec{{Label: "1", Source: phases(phase, 440, 550)}, {Label: "2", Source: phases(phase, 880, 1100)}},
+			Metadata: unwanted("1", "2"), Timeline: changes(phase, wanted("1", "2").Marshal()),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if call.Answer().Media[0].Direction != siprec.Inactive {
+			t.Errorf("answered %s", call.Answer().Media[0].Direction)
+		}
+		if err := call.Play(t.Context(), 3*phase); err != nil {
+			t.Fatal(err)
+		}
+		if err := call.Bye(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+		rows := inOrder(settle(t, dir, 2, 20*time.Second))
+		if len(rows) != 2 || rows[0].State != "not_recorded" {
+			t.Fatalf("calls %+v", rows)
+		}
+		channels, rate := play(t, dir, rows[1].ID)
+		for c, f := range []float64{550, 1100} {
+			if got := heard(channels[c], rate, 440, 550, 880, 1100); len(got) != 1 || got[f] < 7 {
+				t.Errorf("channel %d: bursts %v, want 8 of %v", c, got, f)
+			}
+		}
+		if got := unheeded(t, s); len(got) != 0 {
+			t.Errorf("refused: %v", got)
+		}
+		verifyGood(t, dir)
+	})
+	t.Run("refused", func(t *testing.T) {
+		t.Parallel()
+		dir := t.TempDir()
+		s := start(t, dir, neverBob(t))
+		var refuse atomic.Bool
+		refuse.Store(true)
+		late := wanted("1", "2")
+		call, err := s.src("udp").Invite(t.Context(), siprectest.CallSpec{
+			Streams:  []siprectest.StreamSpec{{Label: "1", Source: phases(phase, 440)}, {Label: "2", Source: phases(phase, 880)}},
+			Metadata: unwanted("1", "2"),
+			OnRequest: func(method string) int {
+				if method == "INVITE" && refuse.Load() {
+					return 488
+				}
+				return 0
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := call.Update(t.Context(), siprectest.Change{Metadata: late}); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the refusal is witnessed", 5*time.Second, func() bool { return len(unheeded(t, s)) == 1 })
+		if got := unheeded(t, s); got[0] != "reinvite recvonly 488" {
+			t.Errorf("refused: %v", got)
+		}
+		refuse.Store(false)
+		if _, err := call.Update(t.Context(), siprectest.Change{Metadata: late}); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the SRC sends", 5*time.Second, func() bool { return call.Answer().Media[0].Wants() && call.Answer().Media[1].Wants() })
+		if err := call.Bye(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+		rows := inOrder(settle(t, dir, 2, 20*time.Second))
+		if side := sidecarIn(t, s, rows[1].ID); !slices.Contains(side.Warnings, "src-refused-change") {
+			t.Errorf("warnings %v", side.Warnings)
+		}
+	})
+}
+
+// TestRefusedNo: an SRC that does not stop sending what is not recorded: it is discarded on arrival, and catalog and audit log say so.
+func TestRefusedNo(t *testing.T) {
+	const phase = 2 * time.Second
+	dir := t.TempDir()
+	s := start(t, dir, neverBob(t))
+	call, err := s.src("udp").Invite(t.Context(), siprectest.CallSpec{
+		Streams:   []siprectest.StreamSpec{{Label: "1", Source: phases(phase, 440, 550)}, {Label: "2", Source: phases(phase, 880, 1100)}},
+		Metadata:  wanted("1", "2"),
+		Timeline:  changes(phase, unwanted("1", "2").Marshal()),
+		OnRequest: statuses(map[string]int{"INVITE": 405}),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := call.Play(t.Context(), 3*phase); err != nil {
+		t.Fatal(err)
+	}
+	if err := call.Bye(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	rows := inOrder(settle(t, dir, 2, 20*time.Second))
+	channels, rate := play(t, dir, rows[0].ID)
+	for c, f := range []float64{440, 880} {
+		if got := heard(channels[c], rate, 440, 550, 880, 1100); len(got) != 1 || got[f] != 4 {
+			t.Errorf("channel %d: bursts %v, want 4 of %v", c, got, f)
+		}
+	}
+	if got := unheeded(t, s); len(got) != 1 || got[0] != "reinvite inactive 405" {
+		t.Errorf("refused: %v", got)
+	}
+	row, err := s.parts.archive.Catalog.Get(t.Context(), rows[1].ID)
+	if err != nil || !strings.Contains(row.Detail, "discarded on arrival; the SRC refused to stop sending") {
+		t.Errorf("detail %q, %v", row.Detail, err)
+	}
+	verifyGood(t, dir)
+}
+
+// TestSnapshot: metadata that cannot be understood without more are asked for, once; what comes changes nothing of what was decided.
+func TestSnapshot(t *testing.T) {
+	dir := t.TempDir()
+	s := start(t, dir, recordAll)
+	whole := wanted("1", "2")
+	partial := *whole
+	partial.Mode = siprec.Partial
+	call, err := s.src("udp").Invite(t.Context(), siprectest.CallSpec{
+		Streams:  []siprectest.StreamSpec{{Label: "1", Source: phases(time.Second, 440)}, {Label: "2", Source: phases(time.Second, 880)}},
+		Metadata: &partial,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := func() []siprectest.Request {
+		return slices.DeleteFunc(call.Requests(), func(r siprectest.Request) bool { return r.Method != "UPDATE" })
+	}
+	eventually(t, "the SRC is asked", 5*time.Second, func() bool { return len(asked()) == 1 })
+	r := asked()[0]
+	if r.Status != 200 || !strings.Contains(string(r.Body), "<requestsnapshot") || !strings.Contains(string(r.Body), "partial-first") {
+		t.Errorf("asked by %s, answered %d:\n%s", r.Method, r.Status, r.Body)
+	}
+	if _, err := call.Update(t.Context(), siprectest.Change{Metadata: whole}); err != nil {
+		t.Fatal(err)
+	}
+	if err := call.Play(t.Context(), 2*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if err := call.Bye(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	row := settle(t, dir, 1, 20*time.Second)[0]
+	side := sidecarIn(t, s, row.ID)
+	if !slices.Contains(side.Warnings, "snapshot-requested") || len(side.Participants) != 2 {
+		t.Errorf("warnings %v, participants %v", side.Warnings, side.Participants)
+	}
+	if n := len(asked()); n != 1 {
+		t.Errorf("the SRC was asked %d times", n)
+	}
+	checkEvents(t, s, row.ID, "session.offered", "recording.decision", "recording.started intended", "recording.started done", "session.asked")
+	verifyGood(t, dir)
+}
+
+// TestPauseAndResume: a pause from our side is silence at once, and on the wire; what is said meanwhile is nowhere.
+func TestPauseAndResume(t *testing.T) {
+	const phase = 4 * time.Second
+	dir := t.TempDir()
+	s := start(t, dir, recordAll)
+	id := func() string { return list(t, dir)[0].ID }
+	call, err := s.src("udp").Invite(t.Context(), siprectest.CallSpec{
+		Streams:  []siprectest.StreamSpec{{Label: "1", Source: phases(phase, 440, 550, 660)}, {Label: "2", Source: phases(phase, 880, 1100, 1320)}},
+		Metadata: wanted("1", "2"),
+		Timeline: []siprectest.Event{
+			{At: phase, Do: func(ctx context.Context, _ *siprectest.Call) error { return s.recorder.Pause(ctx, id(), "card") }},
+			{At: 2 * phase, Do: func(ctx context.Context, _ *siprectest.Call) error { return s.recorder.Resume(ctx, id()) }},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := call.Play(t.Context(), 3*phase); err != nil {
+		t.Fatal(err)
+	}
+	if err := call.Bye(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	row := settle(t, dir, 1, 20*time.Second)[0]
+	channels, rate := play(t, dir, row.ID)
+	for c, f := range [][]float64{{440, 550, 660}, {880, 1100, 1320}} {
+		if got := heard(channels[c], rate, f...); got[f[0]] != 8 || got[f[1]] != 0 || got[f[2]] < 7 {
+			t.Errorf("channel %d: bursts %v", c, got)
+		}
+	}
+	side := sidecarIn(t, s, row.ID)
+	if len(side.Pauses) != 1 || side.Pauses[0].Reason != "card" {
+		t.Errorf("pauses %+v", side.Pauses)
+	}
+	var asked []string
+	for _, r := range call.Requests() {
+		asked = append(asked, r.Method)
+	}
+	if strings.Join(asked, " ") != "INVITE INVITE" {
+		t.Errorf("the SRC was asked by %v, want two re-INVITEs", asked)
+	}
+	verifyGood(t, dir)
+}
+
+// TestQuietSRC: a session that brings nothing, recorded or not, is ended when its SRC does not know it any more, and not before.
+func TestQuietSRC(t *testing.T) {
+	for name, metadata := range map[string]*siprectest.Metadata{"recorded": wanted("1", "2"), "not recorded": unwanted("1", "2")} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			s := start(t, dir, neverBob(t), "--media-silence=300ms", "--sip-probe=300ms")
+			var gone atomic.Bool
+			var probes atomic.Int32
+			spec := bursts()
+			spec.Metadata = metadata
+			spec.OnRequest = func(method string) int {
+				if method != "OPTIONS" {
+					return 0
+				}
+				if probes.Add(1); gone.Load() {
+					return 481
+				}
+				return 200
+			}
+			call, err := s.src("udp").Invite(t.Context(), spec)
+			if err != nil {
+				t.Fatal(err)
+			}
+			call.StopMedia()
+			eventually(t, "the SRC is asked twice", 10*time.Second, func() bool { return probes.Load() >= 2 })
+			select {
+			case <-call.Done():
+				t.Fatal("a session was ended whose SRC is there")
+			default:
+			}
+			gone.Store(true)
+			rows := settle(t, dir, 1, 20*time.Second)
+			if name == "recorded" && rows[0].EndCause != "lost" {
+				t.Errorf("the recording ended by %q, want lost", rows[0].EndCause)
+			}
 			verifyGood(t, dir)
 		})
 	}
