@@ -1,0 +1,86 @@
+package recorder
+
+import (
+	"fmt"
+
+	"github.com/greffier/greffier/siprec"
+)
+
+// CheckSession finds what must never be in a session, whatever came.
+func (r *Recorder) CheckSession(dialog siprec.DialogID) error {
+	s := r.session(dialog)
+	if s == nil {
+		return nil
+	}
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	holders, ports := map[siprec.Label]int{}, map[int]siprec.Label{}
+	count := func(l *legs, labels map[siprec.Label]int) error {
+		all := l.recording.Ports()
+		for label, i := range labels {
+			holders[label]++
+			if other, twice := ports[all[i]]; twice || all[i] == 0 {
+				return fmt.Errorf("labels %q and %q have port %d", label, other, all[i])
+			}
+			ports[all[i]] = label
+		}
+		return nil
+	}
+	for _, c := range s.list() {
+		if c.recording == nil {
+			if c.decision.Record && c.over {
+				return fmt.Errorf("call %s is over and there", c.id)
+			}
+			continue
+		}
+		if !c.decision.Record {
+			return fmt.Errorf("call %s is recorded against the decision", c.id)
+		}
+		if err := count(&c.legs, c.index); err != nil {
+			return err
+		}
+		for i, x := range c.streams {
+			label, has := siprec.Label(""), false
+			for l, at := range c.index {
+				if at == i {
+					label, has = l, true
+				}
+			}
+			if x.Active && (!has || !s.hears(c, label)) {
+				return fmt.Errorf("call %s hears stream %d, label %q, which is not its own or not to be heard", c.id, i, label)
+			}
+			if has && !x.Active && s.hears(c, label) {
+				return fmt.Errorf("call %s does not hear label %q", c.id, label)
+			}
+		}
+		for _, l := range s.labels {
+			if _, has := c.index[l]; s.owners[l] == c && s.usable(l) && !has {
+				return fmt.Errorf("call %s has no stream for its label %q", c.id, l)
+			}
+		}
+	}
+	for _, p := range s.parked {
+		if err := count(&p.legs, p.index); err != nil {
+			return err
+		}
+		for i, x := range p.streams {
+			if x.Active {
+				return fmt.Errorf("parked stream %d is active", i)
+			}
+		}
+	}
+	for l, n := range holders {
+		if n > 1 {
+			return fmt.Errorf("label %q has sockets in %d places", l, n)
+		}
+	}
+	want := s.answer()
+	for i, x := range want.Media {
+		c := s.owners[s.labels[i]]
+		recorded := c != nil && c.recording != nil
+		if x.Direction == siprec.RecvOnly && !recorded && s.in.Decline != siprec.DeclineAccept {
+			return fmt.Errorf("label %q is to be sent, and nobody records it", s.labels[i])
+		}
+	}
+	return nil
+}
