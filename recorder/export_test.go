@@ -46,10 +46,11 @@ func (r *Recorder) CheckSession(dialog siprec.DialogID) error {
 					label, has = l, true
 				}
 			}
-			if x.Active && (!has || !s.hears(c, label)) {
+			lawful := has && s.owners[label] == c && s.willing[label] && s.usable(label)
+			if x.Active && !lawful {
 				return fmt.Errorf("call %s hears stream %d, label %q, which is not its own or not to be heard", c.id, i, label)
 			}
-			if has && !x.Active && s.hears(c, label) {
+			if !x.Active && lawful {
 				return fmt.Errorf("call %s does not hear label %q", c.id, label)
 			}
 		}
