@@ -34,7 +34,10 @@ type AnswerError struct {
 func (e *AnswerError) Error() string { return e.Err.Error() }
 func (e *AnswerError) Unwrap() error { return e.Err }
 
-var errNoWire = errors.New("there is no way to ask the SRC")
+var (
+	errNoWire = errors.New("there is no way to ask the SRC")
+	errOver   = errors.New("the session has ended")
+)
 
 // What asking may take.
 const (
@@ -272,6 +275,9 @@ func (r *Recorder) unheeded(s *session, data askedData, err error) {
 func (r *Recorder) tellAsk(ctx context.Context, s *session, typ string, outcome audit.Outcome, data askedData) error {
 	s.turn.Lock()
 	defer s.turn.Unlock()
+	if s.over {
+		return errOver
+	}
 	return r.tellAskLocked(ctx, s, typ, outcome, data)
 }
 

@@ -81,14 +81,18 @@ func (r *Recorder) Resume(ctx context.Context, id string) error {
 // onRecording works on a recording in progress, with its session's turn.
 func (r *Recorder) onRecording(id string, do func(*session, *call) error) error {
 	for _, s := range r.all() {
-		s.turn.Lock()
-		at := slices.IndexFunc(s.list(), func(c *call) bool { return c.id == id && c.recording != nil })
-		if at >= 0 {
-			defer s.turn.Unlock()
-			s.refused = false
-			return do(s, s.list()[at])
+		is := func(c *call) bool { return c.id == id }
+		if !slices.ContainsFunc(s.list(), is) { // another session's turn is not waited for
+			continue
 		}
-		s.turn.Unlock()
+		s.turn.Lock()
+		defer s.turn.Unlock()
+		at := slices.IndexFunc(s.list(), is)
+		if at < 0 || s.list()[at].recording == nil {
+			break
+		}
+		s.refused = false
+		return do(s, s.list()[at])
 	}
 	return fmt.Errorf("%w: %s", ErrNotRecording, id)
 }

@@ -127,6 +127,15 @@ func eventsOf[T any](t *testing.T, s *running, typ string) (out []T) {
 // TestThreeCallsInOneSession: three communication sessions one after the other in one recording session, told by UPDATEs without a
 // description. Three recordings, linked, each with its own sound and its own people, on the ports that the SRC was told at first.
 func TestThreeCallsInOneSession(t *testing.T) {
+	for name, security := range map[string]siprectest.Security{"RTP": {}, "SDES": {Suite: "AES_CM_128_HMAC_SHA1_80"}, "DTLS": {DTLS: true, ICE: true}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			threeCalls(t, security)
+		})
+	}
+}
+
+func threeCalls(t *testing.T, security siprectest.Security) {
 	const phase = 2 * time.Second
 	dir := t.TempDir()
 	s := start(t, dir, recordAll)
@@ -135,7 +144,9 @@ func TestThreeCallsInOneSession(t *testing.T) {
 	second.Group, third.Group = "Z3JvdXA=", "Z3JvdXA="
 	left, right := []float64{440, 550, 660}, []float64{880, 1100, 1320}
 	call, err := s.src("udp").Invite(t.Context(), siprectest.CallSpec{
-		Streams:  []siprectest.StreamSpec{{Label: "1", Source: phases(phase, left...)}, {Label: "2", Source: phases(phase, right...)}},
+		Streams: []siprectest.StreamSpec{
+			{Label: "1", Source: phases(phase, left...), Security: security}, {Label: "2", Source: phases(phase, right...), Security: security},
+		},
 		Metadata: first, Timeline: changes(phase, second.Marshal(), third.Marshal()),
 	})
 	if err != nil {
@@ -619,4 +630,43 @@ func TestQuietSRC(t *testing.T) {
 			verifyGood(t, dir)
 		})
 	}
+}
+
+// TestKillInTheMiddle: the server is killed while the second call of a session goes on. Each recording is finished from its own spool.
+func TestKillInTheMiddle(t *testing.T) {
+	const phase = 2 * time.Second
+	dir := t.TempDir()
+	args := []string{"serve", "--data-dir", dir, "--policy", recordAll, "--sip-listen", "udp://127.0.0.1:0", "--http-listen", "127.0.0.1:0",
+		"--media-ports", "0-0", "--log-level", "error"}
+	p := spawn(t, args...)
+	src, err := siprectest.Dial(t.Context(), siprectest.Config{Server: p.sip})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	call, err := src.Invite(t.Context(), siprectest.CallSpec{
+		Streams:  []siprectest.StreamSpec{{Label: "1", Source: phases(phase, 440, 550)}, {Label: "2", Source: phases(phase, 880, 1100)}},
+		Metadata: wanted("1", "2"), Timeline: changes(phase, wanted("1", "2").Marshal()),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := call.Play(t.Context(), 2*phase); err != nil {
+		t.Fatal(err)
+	}
+	p.kill(t)
+	spawn(t, args...)
+	rows := inOrder(settle(t, dir, 2, 30*time.Second))
+	for i, r := range rows {
+		channels, rate := play(t, dir, r.ID)
+		for c, f := range [][]float64{{440, 550}, {880, 1100}} {
+			if got := heard(channels[c], rate, 440, 550, 880, 1100); len(got) != 1 || got[f[i]] < 2 {
+				t.Errorf("recording %d, channel %d: bursts %v, want those of %v", i, c, got, f[i])
+			}
+		}
+		if want := []string{"session-ended", "restart"}[i]; r.EndCause != want {
+			t.Errorf("recording %d ended by %s, want %s", i, r.EndCause, want)
+		}
+	}
+	verifyGood(t, dir)
 }
