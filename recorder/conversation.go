@@ -14,13 +14,16 @@ import (
 // 16 bytes in base64 are 24 characters, the shortest of a real SRC 16. "1" says nothing of which call it is.
 const uniqueBytes = 16
 
+// maxLinks bounds the links of one recording. The first are the best.
+const maxLinks = 64
+
 // relate says to what a recording belongs. Its links are keyed hashes of the call's key, of the communication sessions' identifiers, and
 // of their groups'. It is made of the sidecar alone.
 func (w *words) relate(row *catalog.Recording, s *Sidecar) {
 	key := cmp.Or(s.Session.ConversationKey, s.Session.CallKey)
 	row.Conversation, row.RecordingSession = w.hash(key), s.Session.RecordingSession
 	link := func(hash string) {
-		if !slices.Contains(row.Links, hash) {
+		if len(row.Links) < maxLinks && !slices.Contains(row.Links, hash) {
 			row.Links = append(row.Links, hash)
 		}
 	}

@@ -138,7 +138,10 @@ func unrecorded(id string, d decisionData) catalog.Recording {
 	row := catalog.Recording{
 		ID: id, State: catalog.StateNotRecorded, Class: d.Class, Rule: d.Rule, Reason: d.Reason, Detail: d.Detail,
 		PolicyDigest: d.PolicyDigest, SRC: d.SRC, Tenant: d.Tenant, StartedAt: d.At, CallKeyHash: d.CallHash,
-		Conversation: d.CallHash, Links: []string{d.CallHash}, RecordingSession: d.RecordingSession,
+		Conversation: d.CallHash, RecordingSession: d.RecordingSession,
+	}
+	if d.CallHash != "" {
+		row.Links = []string{d.CallHash}
 	}
 	for _, p := range d.Parties {
 		row.Participants = append(row.Participants, catalog.Participant{AOR: p.AOR, Number: p.Number})

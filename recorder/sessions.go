@@ -35,6 +35,16 @@ type SessionGroup struct {
 	DisassociateTime string         `json:"disassociate_time,omitempty"`
 }
 
+// A MediaStream is a stream as the metadata describe it (RFC 7865 section 6.7), received here or not: the last word on it.
+type MediaStream struct {
+	ID               siprec.StreamID  `json:"id"`
+	Session          siprec.SessionID `json:"session,omitempty"`
+	Label            siprec.Label     `json:"label,omitempty"`
+	Mixed            bool             `json:"mixed,omitempty"`
+	AssociateTime    string           `json:"associate_time,omitempty"`
+	DisassociateTime string           `json:"disassociate_time,omitempty"`
+}
+
 // A Name is one identity of a participant.
 type Name struct {
 	AOR      string `json:"aor,omitempty"`
@@ -65,6 +75,11 @@ func (h *history) describe(s *Sidecar, plan media.Plan) {
 	}
 	for _, g := range m.Groups {
 		s.Groups = append(s.Groups, SessionGroup{ID: g.ID, AssociateTime: g.Associate.Raw, DisassociateTime: g.Disassociate.Raw})
+	}
+	for _, st := range m.Streams {
+		s.Streams = append(s.Streams, MediaStream{
+			ID: st.ID, Session: st.Session, Label: st.Label, Mixed: st.Mixed, AssociateTime: st.Associate.Raw, DisassociateTime: st.Disassociate.Raw,
+		})
 	}
 	ms, end := h.clock(plan)
 	for i := range s.Participants {

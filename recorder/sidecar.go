@@ -31,6 +31,7 @@ type Sidecar struct {
 	// What the metadata say of the communication sessions; absent in sidecars of older versions.
 	CommunicationSessions []CommunicationSession `json:"communication_sessions,omitempty"`
 	Groups                []SessionGroup         `json:"groups,omitempty"`
+	Streams               []MediaStream          `json:"streams,omitempty"`
 	// Waveform is made in the pass that writes the stored file, so that it shows what is in it (docs/decisions/0009).
 	Waveform *media.Waveform `json:"waveform,omitempty"`
 }
