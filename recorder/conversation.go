@@ -17,24 +17,33 @@ const uniqueBytes = 16
 // maxLinks bounds the links of one recording. The first are the best.
 const maxLinks = 64
 
-// relate says to what a recording belongs. Its links are keyed hashes of the call's key, of the communication sessions' identifiers, and
-// of their groups'. It is made of the sidecar alone.
+// relate says to what a recording belongs. It is made of the sidecar alone.
 func (w *words) relate(row *catalog.Recording, s *Sidecar) {
 	key := cmp.Or(s.Session.ConversationKey, s.Session.CallKey)
 	row.Conversation, row.RecordingSession = w.hash(key), s.Session.RecordingSession
-	link := func(hash string) {
-		if len(row.Links) < maxLinks && !slices.Contains(row.Links, hash) {
-			row.Links = append(row.Links, hash)
+	sessions := s.concerned()
+	row.Links = w.links(sessions, key, s.Session.CallKey)
+	row.GroupHash = w.groupHash(sessions)
+}
+
+// links are what recordings of one conversation have in common: keyed hashes of the call's keys, of the communication sessions'
+// identifiers, and of their groups'.
+func (w *words) links(sessions []siprec.Session, keys ...string) []string {
+	var out []string
+	link := func(text string) {
+		if hash := w.hash(text); len(out) < maxLinks && !slices.Contains(out, hash) {
+			out = append(out, hash)
 		}
 	}
-	link(row.Conversation)
-	link(row.CallKeyHash)
 	unique := func(id string) {
 		if len(id) >= uniqueBytes {
-			link(w.hash(id))
+			link(id)
 		}
 	}
-	for _, cs := range s.concerned() {
+	for _, key := range keys {
+		link(key)
+	}
+	for _, cs := range sessions {
 		for _, id := range cs.SIPSessionIDs {
 			for _, half := range siprec.SessionIDHalves(id) {
 				unique(half)
@@ -42,24 +51,43 @@ func (w *words) relate(row *catalog.Recording, s *Sidecar) {
 		}
 		unique(string(cs.ID))
 		unique(string(cs.Group))
-		if row.GroupHash == "" && cs.Group != "" {
-			row.GroupHash = w.hash(string(cs.Group))
+	}
+	return out
+}
+
+// groupHash is the keyed hash of the first group of the sessions, or "".
+func (w *words) groupHash(sessions []siprec.Session) string {
+	for _, cs := range sessions {
+		if cs.Group != "" {
+			return w.hash(string(cs.Group))
 		}
 	}
+	return ""
 }
 
 // concerned lists the communication sessions that the recording is of.
-func (s *Sidecar) concerned() []CommunicationSession {
-	if s.Session.CommunicationSession == "" {
-		return s.CommunicationSessions
-	}
-	var out []CommunicationSession
+func (s *Sidecar) concerned() []siprec.Session {
+	var out []siprec.Session
 	for _, cs := range s.CommunicationSessions {
-		if cs.ID == s.Session.CommunicationSession {
-			out = append(out, cs)
+		if only := s.Session.CommunicationSession; only == "" || cs.ID == only {
+			out = append(out, siprec.Session{ID: cs.ID, Group: cs.Group, SIPSessionIDs: cs.SIPSessionIDs})
 		}
 	}
 	return out
+}
+
+// relatedData says to what a call belongs that is not recorded, for want of a sidecar. All are keyed hashes.
+type relatedData struct {
+	Links []string `json:"links,omitempty"`
+	Group string   `json:"group_hash,omitempty"`
+}
+
+// related is the relatedData of a decision, empty for one that leads to a sidecar.
+func (w *words) related(record bool, m *siprec.Metadata, key string) relatedData {
+	if record {
+		return relatedData{}
+	}
+	return relatedData{Links: w.links(m.Sessions, key), Group: w.groupHash(m.Sessions)}
 }
 
 // Related lists the other recordings that belong with one: those of its conversation, the oldest first, and then those that the same SIP

@@ -55,6 +55,7 @@ type decisionData struct {
 
 	RecordingSession string `json:"recording_session,omitempty"`
 	Mandate          string `json:"mandate,omitempty"`
+	relatedData
 }
 
 // A partyHash stands for a party of a call: keyed hashes of its address and of its number.

@@ -140,7 +140,8 @@ func unrecorded(id string, d decisionData) catalog.Recording {
 		PolicyDigest: d.PolicyDigest, SRC: d.SRC, Tenant: d.Tenant, StartedAt: d.At, CallKeyHash: d.CallHash,
 		Conversation: d.CallHash, RecordingSession: d.RecordingSession,
 	}
-	if d.CallHash != "" {
+	row.Links, row.GroupHash = d.Links, d.Group
+	if len(row.Links) == 0 && d.CallHash != "" { // an event of an older version
 		row.Links = []string{d.CallHash}
 	}
 	for _, p := range d.Parties {

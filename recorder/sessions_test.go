@@ -100,6 +100,19 @@ func TestRelations(t *testing.T) {
 	if row := w.storedRow(&older, objectData{}); row.Conversation != w.hash("key") || !cmp.Equal(row.Links, hashes("key")) {
 		t.Errorf("an older sidecar: %+v", row)
 	}
+	var m siprec.Metadata
+	d, err := siprec.ParseMetadata([]byte(groupedMetadata))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Apply(d, time.Now())
+	declined := unrecorded("id", decisionData{CallHash: w.hash(pair), relatedData: w.related(false, &m, pair)})
+	if !cmp.Equal(declined.Links, hashes(pair, halves[1], halves[0], "c2Vzc2lvbiBvbmUgLi4uLg==", "Z3JvdXAgZ3JvdXAgZ3JvdXA=")) || declined.GroupHash != row.GroupHash {
+		t.Errorf("the same call, not recorded: %+v", declined)
+	}
+	if recorded := w.related(true, &m, pair); len(recorded.Links) != 0 {
+		t.Errorf("a decision to record repeats the sidecar: %+v", recorded)
+	}
 	none := unrecorded("id", decisionData{SRC: "sbc", CallHash: w.hash("key"), Tenant: "blue", RecordingSession: "rs"})
 	if none.Conversation != w.hash("key") || none.Tenant != "blue" || none.RecordingSession != "rs" || none.State != catalog.StateNotRecorded {
 		t.Errorf("a call that was not recorded: %+v", none)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/greffier/greffier/catalog"
 	"github.com/greffier/greffier/siprec"
 	"github.com/greffier/greffier/siprec/siprectest"
 )
@@ -102,7 +103,29 @@ func halfOf(pair string) string {
 	return half
 }
 
-// A shown is what `recordings show` prints, as far as it is looked at here.
+// TestTogether: the rows of one conversation follow one another, and every row is there once.
+func TestTogether(t *testing.T) {
+	var rows []catalog.Recording
+	for _, id := range []string{"a1", "b1", "-1", "a2", "-2", "c1", "b2", "a3"} {
+		r := catalog.Recording{ID: id}
+		if id[0] != '-' {
+			r.Conversation = "h:" + id[:1]
+		}
+		rows = append(rows, r)
+	}
+	var got []string
+	for _, r := range together(rows) {
+		got = append(got, r.ID)
+	}
+	if want := "a1 a2 a3 b1 b2 -1 -2 c1"; strings.Join(got, " ") != want {
+		t.Errorf("%v, want %s", got, want)
+	}
+	if shared := sharedConversations(rows); len(shared) != 2 || shared["h:a"] != "a" || shared["h:b"] != "b" {
+		t.Errorf("shared: %v", shared)
+	}
+}
+
+// A shownRecording is what `recordings show` prints, as far as it is looked at here.
 type shownRecording struct {
 	Catalog struct {
 		Conversation string   `json:"conversation"`

@@ -135,7 +135,7 @@ func printRecordings(w io.Writer, rows []catalog.Recording) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "ID\tSTARTED\tLENGTH\tSTATE\tCLASS\tRULE\tREASON\tPARTIES\tLOCKED UNTIL\tCONVERSATION")
 	shared := sharedConversations(rows)
-	for _, r := range rows {
+	for _, r := range together(rows) {
 		length, locked := "", ""
 		if r.State != catalog.StateNotRecorded {
 			length = r.Duration.Round(100 * time.Millisecond).String()
@@ -146,6 +146,24 @@ func printRecordings(w io.Writer, rows []catalog.Recording) error {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, r.StartedAt.Local().Format(time.DateTime), length, r.State, r.Class, r.Rule, r.Reason, parties(r), locked, shared[r.Conversation])
 	}
 	return t.Flush()
+}
+
+// together puts what belongs to one conversation behind the first of it. The order is otherwise that of the rows.
+func together(rows []catalog.Recording) []catalog.Recording {
+	members := map[string][]catalog.Recording{}
+	for _, r := range rows {
+		members[r.Conversation] = append(members[r.Conversation], r)
+	}
+	out := make([]catalog.Recording, 0, len(rows))
+	for _, r := range rows {
+		if r.Conversation == "" {
+			out = append(out, r)
+			continue
+		}
+		out = append(out, members[r.Conversation]...)
+		delete(members, r.Conversation)
+	}
+	return out
 }
 
 // conversationDigits is how much of a conversation's hash tells it from the others of a list.
