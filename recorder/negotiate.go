@@ -36,6 +36,9 @@ func usable(known codec.Set, m siprec.Media) (answer []siprec.Format, decode []m
 			answer = append(answer, f)
 			continue
 		case redundancy:
+			if f.ClockRate <= 0 {
+				continue // its blocks could not be placed
+			}
 			answer = append(answer, f)
 			decode = append(decode, media.Redundancy(f.PayloadType, f.ClockRate))
 			continue
