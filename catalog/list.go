@@ -168,7 +168,9 @@ func (q Query) where() (string, []any, error) {
 		and("id IN (SELECT p.recording_id FROM participants p WHERE "+condition+")", arg)
 	}
 	if q.CallID != "" {
-		and("id IN (SELECT i.recording_id FROM call_ids i WHERE i.call_id = ?)", idKey(q.CallID))
+		bare, _, _ := strings.Cut(q.CallID, ";") // parameters, as ";remote=" and ";encoding=hex", are no part of most identifiers
+		and("id IN (SELECT i.recording_id FROM call_ids i WHERE i.call_id IN (?, ?))", idKey(q.CallID))
+		args = append(args, idKey(bare))
 	}
 	if q.Conversation != "" {
 		and(conversationCondition, q.Conversation)

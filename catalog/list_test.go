@@ -86,6 +86,7 @@ func TestList(t *testing.T) {
 		{"part of a call id", catalog.Query{CallID: "id-"}, []string{}},
 		{"a UCID in other case", catalog.Query{CallID: "00705d4c5dcaac41"}, []string{"a"}},
 		{"a UUID without hyphens", catalog.Query{CallID: "a1b2c3d4000011112222333344445555"}, []string{"a"}},
+		{"a UCID as its header field has it", catalog.Query{CallID: "00705D4C5DCAAC41;encoding=hex"}, []string{"a"}},
 		{"case counts otherwise", catalog.Query{CallID: "ID-1"}, []string{}},
 		{"tenant", catalog.Query{Tenant: "blue"}, []string{"a"}},
 		{"warning", catalog.Query{Warning: "label-missing"}, []string{"a"}},

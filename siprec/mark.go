@@ -33,6 +33,10 @@ func latest(at time.Time, others ...time.Time) time.Time {
 // begins. span gives the times of an element; those in now have none.
 func mark[T comparable](m *Metadata, list, now []T, span func(*T) (from, to *time.Time), at time.Time) []T {
 	list = slices.Clone(list)
+	fresh := make(map[T]bool, len(now))
+	for _, what := range now {
+		fresh[what] = true
+	}
 	for i := range list {
 		_, to := span(&list[i])
 		if !to.IsZero() {
@@ -41,13 +45,16 @@ func mark[T comparable](m *Metadata, list, now []T, span func(*T) (from, to *tim
 		what := list[i]
 		from, _ := span(&what)
 		*from = time.Time{}
-		if held := slices.Index(now, what); held < 0 {
-			*to = at
+		if fresh[what] {
+			fresh[what] = false
 		} else {
-			now = slices.Delete(now, held, held+1)
+			*to = at
 		}
 	}
 	for _, what := range now {
+		if !fresh[what] {
+			continue
+		}
 		if len(list) >= MaxPresences {
 			m.warn(WarnTooMany)
 			return list

@@ -1,8 +1,10 @@
 package siprec_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -157,5 +159,28 @@ func TestContentOfAMediaLine(t *testing.T) {
 	offer := mustParse(t, "v=0\r\nm=audio 4000 RTP/AVP 0\r\na=content:Main, alt\r\na=content:sl\r\na=label:1\r\n")
 	if diff := cmp.Diff([]string{"main", "alt"}, offer.Media[0].Content); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestManyAttendances: the time to apply a document does not grow with the square of who is where. The bound is a hundred times what a
+// slow machine needs.
+func TestManyAttendances(t *testing.T) {
+	var m siprec.Metadata
+	began := time.Now()
+	for s := range siprec.MaxPresences/siprec.MaxParticipants + 8 {
+		elements := []string{session(fmt.Sprint("s", s), "")}
+		for p := range siprec.MaxParticipants {
+			if s == 0 {
+				elements = append(elements, person(fmt.Sprint("p", p)))
+			}
+			elements = append(elements, inSession(fmt.Sprint("p", p), fmt.Sprint("s", s), ""))
+		}
+		m.Apply(parseDocument(t, xmlDocument("partial", elements...)), at(s))
+	}
+	if len(m.Attendances) != siprec.MaxPresences || !slices.Contains(m.Warnings, siprec.WarnTooMany) {
+		t.Errorf("%d attendances, warnings %v", len(m.Attendances), m.Warnings)
+	}
+	if d := time.Since(began); d > time.Minute {
+		t.Errorf("it took %s", d)
 	}
 }
