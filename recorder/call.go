@@ -151,7 +151,7 @@ func (r *Recorder) decisionData(c *call, meta *siprec.Metadata, session string, 
 	if class, ok := r.cfg.Policy.Class(c.decision.Class); ok {
 		d.Mandate = class.Mandate
 	}
-	d.relatedData = r.words.related(c.decision.Record, &c.metadata, key)
+	d.relatedData = r.words.related(c.decision.Record, meta, c.key)
 	return d
 }
 

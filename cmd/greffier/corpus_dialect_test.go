@@ -187,6 +187,7 @@ type dialectRun struct {
 
 // TestDialectCalls: each way of writing an INVITE opens a call that is recorded, with everything that it says.
 func TestDialectCalls(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	s := start(t, dir, recordAll)
 	ctx, cancel := context.WithTimeout(t.Context(), flowPatience)

@@ -77,6 +77,7 @@ var outsiderTones = []int{600, 900}
 // TestCorpusCalls: each body of another's client, as it was sent, opens a call that is recorded, over UDP with the line ends of the
 // wire and over TCP with bare LF.
 func TestCorpusCalls(t *testing.T) {
+	t.Parallel()
 	folder := corpus(t)
 	if folder == "" {
 		return

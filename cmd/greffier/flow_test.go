@@ -74,6 +74,7 @@ type kept struct {
 	pauses   int              // each about a phase long
 	gaps     [2][]media.Cause // on each channel, the long ones in order
 	warnings []string
+	maybe    string            // a warning that may be there or not
 	names    map[string]string // of participants by address: those who are known by another at the end
 }
 
@@ -218,11 +219,15 @@ func pass(ctx context.Context, d time.Duration) error {
 	}
 }
 
+// lostAfter is how long a client may be silent and without an answer, at most, before it counts as lost: Timer F (RFC 3261 section
+// 17.1.2.2), and some seconds more.
+const lostAfter = 45 * time.Second
+
 // check compares a flow's recordings with what must be kept.
 func (f flow) check(t *testing.T, dir, callID string) {
 	t.Helper()
 	var rows []listedRecording
-	eventually(t, "recordings locked", flowPatience, func() bool {
+	eventually(t, "recordings locked", lostAfter+30*time.Second, func() bool {
 		rows = list(t, dir, "--call-id", callID, "--state", "locked")
 		return len(rows) >= len(f.want)
 	})
@@ -291,8 +296,8 @@ func (k kept) check(t *testing.T, dir string, r listedRecording, hz []float64) {
 		}
 	}
 	k.checkGaps(t, side)
-	if !slices.Equal(side.Warnings, k.warnings) {
-		t.Errorf("warnings %q, want %q", side.Warnings, k.warnings)
+	if got := slices.DeleteFunc(side.Warnings, func(w string) bool { return w == k.maybe }); !slices.Equal(got, k.warnings) {
+		t.Errorf("warnings %q, want %q", got, k.warnings)
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 // TestCancelledCalls: an INVITE that is taken back leaves nothing: no recording, no key, no sound. The catalog is kept busy
 // meanwhile, so that the answer cannot overtake the CANCEL.
 func TestCancelledCalls(t *testing.T) {
+	t.Parallel()
 	p, dir, work := newPKI(t), t.TempDir(), t.TempDir()
 	s := startFlows(t, p, dir)
 	db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, catalogFile)+"?_pragma=busy_timeout(10000)")

@@ -38,6 +38,7 @@ func onward() *siprectest.Metadata {
 // TestFailover: a server is killed in the middle of a call, and the client goes on with another one, which shares the store. Both
 // halves are kept: the first as soon as its server is back. The second server finds both, and that they are one conversation.
 func TestFailover(t *testing.T) {
+	t.Parallel()
 	store, work := t.TempDir(), t.TempDir()
 	first, second := t.TempDir(), t.TempDir()
 	if err := sounds(work, failover); err != nil {

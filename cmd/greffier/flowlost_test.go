@@ -7,7 +7,8 @@ import (
 
 // TestDeadSRC: all calls of a client that has died end together, though none of them is hung up with an answer.
 func TestDeadSRC(t *testing.T) {
-	const calls = 8
+	t.Parallel()
+	const calls = 16
 	dir := t.TempDir()
 	s := start(t, dir, recordAll, "--media-silence=1s")
 	src := s.src("udp")
@@ -21,7 +22,7 @@ func TestDeadSRC(t *testing.T) {
 	if err := src.Close(); err != nil {
 		t.Fatal(err)
 	}
-	rows := settle(t, dir, calls, flowPatience)
+	rows := settle(t, dir, calls, lostAfter)
 	for _, r := range rows {
 		if apart := r.EndedAt.Sub(rows[0].EndedAt).Abs(); r.EndCause != "lost" || apart > 5*time.Second {
 			t.Errorf("ended by %s, %s from another", r.EndCause, apart)

@@ -38,6 +38,7 @@ type flowRun struct {
 
 // TestFlows does every flow over every transport, many at once, and looks at what was kept.
 func TestFlows(t *testing.T) {
+	t.Parallel()
 	p, dir := newPKI(t), t.TempDir()
 	s := startFlows(t, p, dir)
 	for _, run := range runFlows(t, s, p, flows...) {

@@ -65,8 +65,8 @@ func unwanted(left, right siprec.Label) *siprectest.Metadata {
 	return m
 }
 
-// together is a document of several communication sessions.
-func together(list ...*siprectest.Metadata) []byte {
+// sideBySide is a document of several communication sessions.
+func sideBySide(list ...*siprectest.Metadata) []byte {
 	out := list[0].Marshal()
 	end := []byte("</recording>")
 	for _, m := range list[1:] {
@@ -251,7 +251,7 @@ func TestTwoCallsAtOnce(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			s := startDeclining(t, dir, neverBob(t), mode)
-			spec := siprectest.CallSpec{RawMetadata: together(wanted("1", "2"), unwanted("3", "4"))}
+			spec := siprectest.CallSpec{RawMetadata: sideBySide(wanted("1", "2"), unwanted("3", "4"))}
 			tones := []float64{440, 660, 880, 1100}
 			for i, f := range tones {
 				spec.Streams = append(spec.Streams, siprectest.StreamSpec{Label: siprec.Label("1234"[i : i+1]), Source: phases(phase, f), IgnoreDirection: mode == siprec.DeclineInactive})
