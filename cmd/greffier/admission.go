@@ -186,16 +186,17 @@ func (a *admission) load() load {
 func (a *admission) ready() error {
 	now := a.judge()
 	a.tell(now)
-	for _, c := range slices.Sorted(maps.Keys(now)) {
-		refusal := &siprec.Refusal{Kind: siprec.Unavailable, Reason: causes[c], Cause: string(c)}
-		if c == causeDisk {
-			if err := a.disk(); !errors.As(err, &refusal) {
-				refusal.Err = err
-			}
-		}
-		return refusal
+	if len(now) == 0 {
+		return nil
 	}
-	return nil
+	c := slices.Min(slices.Collect(maps.Keys(now))) // the same one each time
+	refusal := &siprec.Refusal{Kind: siprec.Unavailable, Reason: causes[c], Cause: string(c)}
+	if c == causeDisk {
+		if err := a.disk(); !errors.As(err, &refusal) {
+			refusal.Err = err
+		}
+	}
+	return refusal
 }
 
 // tell logs what began and what is over.

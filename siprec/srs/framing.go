@@ -19,6 +19,8 @@ type framer struct {
 	began time.Time // the message that is under way
 	head  []byte    // its start line and header fields so far
 	left  int       // bytes of its body that are still to come
+
+	readable func(head []byte) bool // whether the parser can read a head; nil: not asked
 }
 
 type framerState int
@@ -32,7 +34,7 @@ const (
 
 var (
 	errOversized = errors.New("the message is too long")
-	errUnframed  = errors.New("the message has no readable length")
+	errUnframed  = errors.New("the message has no readable length or head")
 	errNoSIP     = errors.New("this is no SIP")
 )
 
@@ -98,6 +100,8 @@ func (f *framer) feedHead(data []byte) (int, error) {
 	f.head = f.head[:end]
 	length, ok := contentLength(f.head)
 	switch {
+	case f.readable != nil && !f.readable(f.head): // sipgo would close without a word
+		return end - had, errUnframed
 	case !ok:
 		return end - had, errUnframed
 	case length > maxMessage-end:
@@ -168,6 +172,17 @@ func breachOf(err error) breach {
 		return breach{CauseGarbage, garbageReason, 400}
 	}
 	return breach{CauseGarbage, garbageReason, 0}
+}
+
+// reads tells whether the parser can read the header fields of a message.
+func (c *screen) reads(head []byte) (ok bool) {
+	defer func() {
+		if recover() != nil {
+			ok = false
+		}
+	}()
+	_, _, err := c.parser.ParseHeaders(head, true)
+	return err == nil
 }
 
 // broken counts what a source did on a stream, and gives the answer to the message with this head; nil for none.

@@ -222,7 +222,7 @@ func (l *streamListener) accept() (net.Conn, netip.AddrPort, error) {
 
 // admit takes a connection among those that are open, or gives nil.
 func (l *streamListener) admit(c *streamConn) *streamConn {
-	c.listener, c.idle = l, connFirstRead
+	c.listener, c.idle, c.frame.readable = l, connFirstRead, l.server.screen.reads
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closing.Load() {

@@ -1,6 +1,7 @@
 package srs
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"maps"
@@ -20,6 +21,12 @@ func newParser() *sip.Parser {
 	}
 	for _, name := range []string{"contact", "m"} {
 		parsers[name] = forgiving(repairing(sip.DefaultHeadersParser()[name]))
+	}
+	for _, name := range []string{"from", "f", "to", "t"} {
+		parsers[name] = forgiving(tidying(single(sip.DefaultHeadersParser()[name])))
+	}
+	for _, name := range []string{"via", "v", "contact", "m"} {
+		parsers[name] = tidying(parsers[name])
 	}
 	p := sip.NewParser(sip.WithHeadersParsers(parsers))
 	p.MaxMessageLength = maxMessage
@@ -44,6 +51,93 @@ func forgiving(parse sip.HeaderParser) sip.HeaderParser {
 
 // isComma tells whether a header parser's error means "there is another value after the comma". Its type is not exported.
 func isComma(err error) bool { return err.Error() == "comma detected" }
+
+// single is for fields that are no lists: a comma outside of quotes makes them unreadable.
+func single(parse sip.HeaderParser) sip.HeaderParser {
+	return func(name []byte, text string) (sip.Header, error) {
+		h, err := parse(name, text)
+		if err != nil && isComma(err) {
+			return nil, errors.New("a comma in a field that is no list")
+		}
+		return h, err
+	}
+}
+
+// tidying takes white space around the separators of parameters, which the grammar allows (RFC 3261 section 25.1) and sipgo makes
+// a part of names and values. A list is left as it is: sipgo counts its characters.
+func tidying(parse sip.HeaderParser) sip.HeaderParser {
+	return func(name []byte, text string) (sip.Header, error) {
+		if tidied := tidy(text); tidied != text {
+			if h, err := parse(name, tidied); err == nil {
+				return h, nil
+			}
+		}
+		return parse(name, text)
+	}
+}
+
+func tidy(text string) string {
+	separator := func(c byte) bool { return c == ';' || c == '=' || c == '/' }
+	blank := func(c byte) bool { return c == ' ' || c == '\t' }
+	var b strings.Builder
+	quoted, bracket := false, false
+	for i := 0; i < len(text); i++ {
+		c := text[i]
+		switch {
+		case quoted && c == '\\' && i+1 < len(text):
+			b.WriteByte(c)
+			i++
+			c = text[i]
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '<' || c == '>':
+			bracket = c == '<'
+		case blank(c) && !bracket:
+			next := i
+			for next < len(text) && blank(text[next]) {
+				next++
+			}
+			if next == len(text) || separator(text[next]) || i > 0 && separator(text[i-1]) {
+				i = next - 1
+				continue
+			}
+		}
+		b.WriteByte(c)
+	}
+	return b.String()
+}
+
+// restarted gives a request whose start line cannot be read another one that can, so that it can be answered; with the status
+// that says what is wrong with it. False when even the method cannot be found.
+func restarted(data []byte) (out []byte, status int, ok bool) {
+	line, rest, ok := bytes.Cut(data, []byte("\r\n"))
+	words := strings.Fields(string(line))
+	if !ok || len(words) < 3 || !strings.HasPrefix(strings.ToUpper(words[len(words)-1]), "SIP/") || !isToken(words[0]) {
+		return nil, 0, false
+	}
+	status = 400
+	scheme, _, found := strings.Cut(words[1], ":")
+	if len(words) == 3 && found && isScheme(scheme) && !strings.EqualFold(scheme, "sip") && !strings.EqualFold(scheme, "sips") {
+		status = 416
+	}
+	return append([]byte(words[0]+" sip:unreadable.invalid SIP/2.0\r\n"), rest...), status, true
+}
+
+// isToken knows a token (RFC 3261 section 25.1).
+func isToken(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return r > '~' || r < '!' || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
+	})
+}
+
+// isScheme knows the name of a URI scheme (RFC 3986 section 3.1).
+func isScheme(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		letter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
+		return !letter && !('0' <= r && r <= '9') && !strings.ContainsRune("+-.", r)
+	})
+}
 
 // repairing tries a Contact again after repairContact.
 func repairing(parse sip.HeaderParser) sip.HeaderParser {

@@ -138,6 +138,14 @@ func validateValues(req *sip.Request) *failure {
 	if tag, _ := req.From().Params.Get("tag"); tag == "" || len(tag) > maxIdentifier {
 		return malformed("From has no usable tag")
 	}
+	if s := req.Recipient.Scheme; !isInDialog(req) && s != "sip" && s != "sips" && s != "tel" {
+		return &failure{status: 416, kind: siprec.Malformed, reason: "the Request-URI's scheme is not sip, sips or tel"}
+	}
+	if via := req.Via(); via != nil {
+		if branch, _ := via.Params.Get("branch"); branch == sip.RFC3261BranchMagicCookie { // every such request would be the same one
+			return malformed("Via has no usable branch")
+		}
+	}
 	if len(req.CallID().Value()) > maxIdentifier {
 		return malformed("Call-ID is longer than %d bytes", maxIdentifier)
 	}
@@ -160,9 +168,6 @@ func validateValues(req *sip.Request) *failure {
 
 // validateInvite checks what a request that opens a dialog must have besides (RFC 3261 sections 8.1.1.8 and 8.2.2.1).
 func validateInvite(req *sip.Request) *failure {
-	if s := req.Recipient.Scheme; s != "sip" && s != "sips" && s != "tel" {
-		return &failure{status: 416, kind: siprec.Malformed, reason: "the Request-URI's scheme is not sip, sips or tel"}
-	}
 	switch n := countFields(req, "contact", "m"); {
 	case n == 0:
 		return malformed("Contact is missing")

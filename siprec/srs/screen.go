@@ -115,6 +115,16 @@ func reply(p *sip.Parser, data []byte, from netip.AddrPort, w word) (req *sip.Re
 		}
 	}()
 	msg, _, err := p.ParseHeaders(data, false)
+	if err != nil && w.status == 400 {
+		data = append(data[:len(data):len(data)], headEnd...) // the empty line may be what is missing
+		msg, _, err = p.ParseHeaders(data, false)
+	}
+	if err != nil && w.status == 400 {
+		if again, status, ok := restarted(data); ok {
+			w.status = status
+			msg, _, err = p.ParseHeaders(again, false)
+		}
+	}
 	req, ok := msg.(*sip.Request)
 	if err != nil || !ok {
 		return nil, nil, 0

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -386,52 +384,4 @@ func TestDialectsOfContact(t *testing.T) {
 		c.open(multipartType, both("sendonly"), "Contact: "+contact)
 		c.bye()
 	}
-}
-
-// TestTorture throws the messages of RFC 4475 and RFC 5118 at both sockets, whole and cut off.
-func TestTorture(t *testing.T) {
-	corpus := os.Getenv("GREFFIER_CORPUS")
-	must := corpus != ""
-	if !must {
-		corpus = filepath.Join("..", "..", "..", "shared", "corpus")
-	}
-	var messages [][]byte
-	for _, dir := range []string{"torture-rfc4475", "torture-rfc5118"} {
-		entries, err := os.ReadDir(filepath.Join(corpus, dir))
-		if err != nil {
-			if must {
-				t.Fatal(err)
-			}
-			return // the corpus is not part of the repository
-		}
-		for _, e := range entries {
-			b, err := os.ReadFile(filepath.Join(corpus, dir, e.Name()))
-			if err != nil {
-				t.Fatal(err)
-			}
-			messages = append(messages, b)
-		}
-	}
-	if len(messages) < 60 {
-		t.Fatalf("only %d messages", len(messages))
-	}
-	each(t, func(t *testing.T, network string) {
-		r := start(t, newFake(t))
-		for _, m := range messages {
-			for _, b := range [][]byte{m, m[:len(m)/2], m[len(m)/3:]} {
-				if len(b) > 60000 {
-					continue
-				}
-				p := r.dial(network)
-				if _, err := p.conn.Write(b); err != nil {
-					t.Fatal(err)
-				}
-			}
-			c := r.dial(network).caller()
-			c.expect(c.ask("OPTIONS", "", "", "To: <sip:x@y>"), 200)
-		}
-		if n := r.logs.FilterMessageSnippet("panic").Len(); n != 0 {
-			t.Errorf("%d panics", n)
-		}
-	})
 }
