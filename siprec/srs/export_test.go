@@ -243,3 +243,11 @@ const (
 	MaxNonces = maxNonces
 	NonceLife = nonceLife
 )
+
+// Screen gives a datagram to a new screen, and tells whether it passes it on, or answers it.
+func Screen(data []byte) (passed bool, answer []byte) {
+	sources := []Source{{Name: "one"}}
+	c := newScreen(newParser(), time.Now, func(siprec.DialogID) bool { return false }, sources)
+	passed, answer, _ = c.admit(data, netip.MustParseAddrPort("192.0.2.1:5060"), &sources[0])
+	return passed, answer
+}

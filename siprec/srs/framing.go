@@ -141,10 +141,11 @@ func (f *framer) end() {
 // contentLength reads the field that says where a message ends; the last one counts, as for sipgo.
 func contentLength(head []byte) (int, bool) {
 	length, ok := 0, false
+	_, head, _ = bytes.Cut(head, []byte("\r\n")) // the start line
 	head = unfold.ReplaceAll(head, []byte(" "))
 	for line := range strings.SplitSeq(string(head), "\r\n") {
 		name, value, _ := strings.Cut(line, ":")
-		name = strings.TrimRight(name, " \t")
+		name = strings.TrimSpace(name)
 		if !strings.EqualFold(name, "content-length") && !strings.EqualFold(name, "l") {
 			continue
 		}

@@ -145,3 +145,19 @@ func TestKeepAlives(t *testing.T) {
 		t.Errorf("%d refusals: %+v", n, <-r.refused)
 	}
 }
+
+// FuzzScreen gives any datagram to what looks at it before sipgo does.
+func FuzzScreen(f *testing.F) {
+	f.Add([]byte("INVITE sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP c;branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag = 1\r\nTo: \"x, y\" <sip:a@b>\r\nCall-ID: 1\r\nCSeq: 1 INVITE\r\n\r\n"))
+	f.Add([]byte("INVITE <sip:a@b> SIP/2.0\r\nVia: SIP / 2.0 /UDP c ; rport\r\n\r\n"))
+	f.Add([]byte("OPTIONS soap.beep://a SIP/2.0\r\nVia: SIP/2.0/UDP c;rport\r\nFrom: a, b\r\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		passed, answer := srs.Screen(data)
+		if passed && len(answer) > 0 {
+			t.Fatalf("passed on and answered: %q", answer)
+		}
+		if len(answer) > 0 && !strings.HasPrefix(string(answer), "SIP/2.0 ") {
+			t.Fatalf("answer %q", answer)
+		}
+	})
+}
