@@ -43,7 +43,8 @@ type SIPConfig struct {
 	TLSClientCA string `yaml:"tls_client_ca" name:"tls-client-ca" placeholder:"FILE"`
 
 	// Address and port that SRCs should use instead of the listener's own, when a NAT stands between, as address:port.
-	// Over TLS the listener's port stays.
+	// With an IPv4 and an IPv6 one, with a comma between, each SRC is given that of its own family; one alone is for all. Over TLS
+	// the listener's port stays.
 	Advertise string `yaml:"advertise" placeholder:"ADDR:PORT"`
 
 	// Most recording sessions at once; a further one is answered 503.
@@ -135,8 +136,13 @@ type SourceConfig struct {
 
 // A MediaConfig is the RTP side.
 type MediaConfig struct {
-	// Address to receive RTP on and to put into the SDP; absent: the one that the SIP request came to.
+	// Address to receive RTP on and to put into the SDP; absent: the one that the SIP request came to. One of each family may be
+	// given, with a comma between.
 	Address string `yaml:"address" placeholder:"ADDR"`
+
+	// Address to put into the SDP instead, when a NAT stands between; absent: media.address, or else the one of sip.advertise. One
+	// of each family may be given, with a comma between.
+	Advertise string `yaml:"advertise" placeholder:"ADDR"`
 
 	// Program that decodes G.729, as contrib/g729 builds one; absent: streams that speak only G.729 are refused. One process per
 	// stream runs it.

@@ -157,15 +157,8 @@ func (c Config) check() error {
 	if _, err := c.profiles(); err != nil {
 		problems = append(problems, err)
 	}
-	if c.Media.Address != "" {
-		if a, err := netip.ParseAddr(c.Media.Address); err != nil || a.IsUnspecified() {
-			problems = append(problems, fmt.Errorf("media.address: %q cannot be sent to; write an IPv4 or IPv6 address, or leave it out", c.Media.Address))
-		}
-	}
-	if c.SIP.Advertise != "" {
-		if _, err := netip.ParseAddrPort(c.SIP.Advertise); err != nil {
-			problems = append(problems, fmt.Errorf("sip.advertise: %w; write address:port", err))
-		}
+	if _, err := c.addresses(); err != nil {
+		problems = append(problems, err)
 	}
 	if listen, err := netip.ParseAddrPort(c.HTTP.Listen); err != nil {
 		problems = append(problems, fmt.Errorf("http.listen: %w; write address:port", err))

@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -130,14 +129,12 @@ func (m *Main) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	mediaAddr := netip.Addr{}
-	if c.Media.Address != "" {
-		if mediaAddr, err = netip.ParseAddr(c.Media.Address); err != nil {
-			return fmt.Errorf("read media.address: %w", err)
-		}
+	addrs, err := c.addresses()
+	if err != nil {
+		return err
 	}
 	m.receiver, err = media.NewReceiver(media.Config{
-		Addr: m.bindAddr(mediaAddr), PortMin: low, PortMax: high, MaxRate: c.Media.MaxRate, Log: m.log.Named("media"),
+		Addr: addrs.bind, PortMin: low, PortMax: high, MaxRate: c.Media.MaxRate, Log: m.log.Named("media"),
 	})
 	if err != nil {
 		return err
@@ -171,13 +168,8 @@ func (m *Main) open(ctx context.Context) (err error) {
 		return err
 	}
 	sip := srs.Config{
-		Listen: c.SIP.Listen, TLS: c.SIP.tls(), MediaAddr: mediaAddr, Sources: sources, MaxDialogs: c.SIP.MaxSessions,
+		Listen: c.SIP.Listen, TLS: c.SIP.tls(), Advertise: addrs.sip, MediaAddr: addrs.media, Sources: sources, MaxDialogs: c.SIP.MaxSessions,
 		Log: m.log.Named("sip"), Ready: m.admission.ready, Refused: m.refused, Realm: c.SIP.Realm,
-	}
-	if c.SIP.Advertise != "" {
-		if sip.Advertise, err = netip.ParseAddrPort(c.SIP.Advertise); err != nil {
-			return fmt.Errorf("read sip.advertise: %w", err)
-		}
 	}
 	if m.sip, err = srs.New(sip, m.recorder); err != nil {
 		return err
@@ -198,41 +190,11 @@ func (m *Main) warn() {
 	}
 }
 
-// bindAddr is the address that RTP sockets are bound to: the media address when it is one of this machine's, else, behind a
-// NAT, any. With loopback listeners only it is loopback.
-func (m *Main) bindAddr(mediaAddr netip.Addr) netip.Addr {
-	if mediaAddr.IsValid() && m.Config.SIP.Advertise == "" {
-		return mediaAddr
-	}
-	any4, first := true, netip.Addr{}
-	for _, l := range m.Config.SIP.Listen {
-		_, hostport, _ := strings.Cut(l, "://")
-		ap, err := netip.ParseAddrPort(hostport)
-		if err != nil {
-			continue // package srs says what is wrong with it
-		}
-		if !first.IsValid() {
-			first = ap.Addr()
-		}
-		any4 = any4 && ap.Addr().Is4()
-		if ap.Addr() != first || !ap.Addr().IsLoopback() {
-			first = netip.IPv4Unspecified()
-		}
-	}
-	if first.IsLoopback() {
-		return first
-	}
-	if any4 {
-		return netip.IPv4Unspecified()
-	}
-	return netip.IPv6Unspecified() // takes IPv4 too
-}
-
 // probePorts opens a pair of ports and closes it: an address that is not this machine's shows now, not at the first call.
 func (m *Main) probePorts() error {
 	r, err := m.receiver.Open(media.Open{Channels: 1, Streams: []media.Stream{{}}, Sink: discard{}})
 	if err != nil {
-		return fmt.Errorf("bind RTP ports: %w; check media.address, and set sip.advertise behind a NAT", err)
+		return fmt.Errorf("bind RTP ports: %w; check media.address, and set media.advertise behind a NAT", err)
 	}
 	_, err = r.Close(time.Now())
 	return err

@@ -111,16 +111,29 @@ func (s *Server) locate(tx *sip.ServerTx, peer netip.AddrPort, transport string)
 		p.local = netip.AddrPortFrom(a, p.bound.Port())
 	}
 	p.contact, p.media = p.local, p.local.Addr()
-	if adv := s.cfg.Advertise; adv.IsValid() {
+	if adv, ok := ofFamily(s.cfg.Advertise, netip.AddrPort.Addr, peer.Addr()); ok {
 		p.contact, p.media = adv, adv.Addr()
 		if adv.Port() == 0 || p.transport == "tls" { // its port is that of UDP and TCP
 			p.contact = netip.AddrPortFrom(adv.Addr(), p.local.Port())
 		}
 	}
-	if s.cfg.MediaAddr.IsValid() {
-		p.media = s.cfg.MediaAddr
+	if a, ok := ofFamily(s.cfg.MediaAddr, func(a netip.Addr) netip.Addr { return a }, peer.Addr()); ok {
+		p.media = a
 	}
 	return p, nil
+}
+
+// ofFamily picks what a peer can reach: the first of its own family, or else the first.
+func ofFamily[T any](all []T, addr func(T) netip.Addr, peer netip.Addr) (one T, ok bool) {
+	for _, x := range all {
+		if addr(x).Is4() == peer.Is4() {
+			return x, true
+		}
+	}
+	if len(all) > 0 {
+		return all[0], true
+	}
+	return one, false
 }
 
 // routeTo tells which address of ours the kernel would talk to the peer from; connecting a UDP socket sends nothing.

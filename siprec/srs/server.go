@@ -33,13 +33,13 @@ type Recorder interface {
 
 // Config says how a Server listens and whom it serves.
 type Config struct {
-	Listen     []string       // "udp://127.0.0.1:5060", "tcp://[2001:db8::1]:5060", "tls://127.0.0.1:5061"; port 0 picks a free one
-	TLS        TLSFiles       // for tls:// listeners
-	Advertise  netip.AddrPort // what Contact says when a NAT is in front; port 0, and over TLS: the listener's
-	MediaAddr  netip.Addr     // what Invitation.Local says; default: Advertise, else the address that the request came in on
-	Sources    []Source       // empty only when every listener is loopback
-	Realm      string         // of digest authentication; default "greffier"
-	MaxDialogs int            // more are answered with 503; default 4000
+	Listen     []string         // "udp://127.0.0.1:5060", "tcp://[2001:db8::1]:5060", "tls://127.0.0.1:5061"; port 0 picks a free one
+	TLS        TLSFiles         // for tls:// listeners
+	Advertise  []netip.AddrPort // what Contact says when a NAT is in front, one for each family; one alone is for all clients. Port 0, and over TLS: the listener's
+	MediaAddr  []netip.Addr     // what Invitation.Local says, likewise; default: Advertise, else the address that the request came in on
+	Sources    []Source         // empty only when every listener is loopback
+	Realm      string           // of digest authentication; default "greffier"
+	MaxDialogs int              // more are answered with 503; default 4000
 
 	Log     *zap.Logger      // default: none
 	Clock   func() time.Time // default: time.Now

@@ -335,7 +335,12 @@ func TestAdvertise(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			rec := newFake(t)
-			r := start(t, rec, func(c *srs.Config) { c.Advertise, c.MediaAddr = x.advertise, x.media })
+			r := start(t, rec, func(c *srs.Config) {
+				c.Advertise = []netip.AddrPort{x.advertise}
+				if x.media.IsValid() {
+					c.MediaAddr = []netip.Addr{x.media}
+				}
+			})
 			c := r.dial("udp").caller()
 			ok := c.open(multipartType, both("sendonly"))
 			_, port := hostPort(r.listener("udp"))
