@@ -14,7 +14,9 @@
 // 491. An INVITE that leaves the offer to us gets one, and its ACK answers it.
 //
 // Who may talk to the server is decided before anything of a message is read, by address or, over mutual TLS, by the names of
-// the certificate (see Source).
+// the certificate (see Source); a source may have to know a password besides (digest.go, nonce.go). What a source sends too fast,
+// or what is no SIP, is refused before anything is kept of it (screen.go, quota.go, framing.go). OPTIONS is answered with what an
+// INVITE would get, and sessions in progress are always served.
 //
 // The transport and transaction layers are sipgo's. What sipgo leaves open is closed here: who may open a connection and
 // for how long it may be silent (listen.go), TLS handshakes and whose a connection is (tlslisten.go, tlsidentity.go), header fields that it cannot read (parser.go), process-wide limits
