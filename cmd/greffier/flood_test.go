@@ -25,6 +25,7 @@ const (
 type flood struct {
 	conn     *net.UDPConn
 	answered atomic.Int64
+	last     chan string // the newest answer, when nobody has taken one before
 	done     chan struct{}
 }
 
@@ -38,15 +39,20 @@ func newFlood(t *testing.T, from, to string) *flood {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &flood{conn: conn, done: make(chan struct{})}
+	f := &flood{conn: conn, last: make(chan string, 1), done: make(chan struct{})}
 	go func() {
 		defer close(f.done)
 		buf := make([]byte, 65536)
 		for {
-			if _, err := conn.Read(buf); err != nil {
+			n, err := conn.Read(buf)
+			if err != nil {
 				return
 			}
 			f.answered.Add(1)
+			select {
+			case f.last <- string(buf[:n]):
+			default:
+			}
 		}
 	}()
 	t.Cleanup(func() {
@@ -71,6 +77,21 @@ func (f *flood) run(t *testing.T, d time.Duration, message func(i int) []byte) (
 		}
 	}
 	return float64(sent) / time.Since(began).Seconds()
+}
+
+// ask sends one message and waits for its answer.
+func (f *flood) ask(t *testing.T, message []byte) string {
+	t.Helper()
+	if _, err := f.conn.Write(message); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case answer := <-f.last:
+		return answer
+	case <-time.After(5 * time.Second):
+		t.Fatalf("no answer to %q", message)
+		return ""
+	}
 }
 
 // inviteOf is an INVITE of nobody's: every one opens another session, if it is let.
