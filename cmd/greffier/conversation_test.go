@@ -103,8 +103,8 @@ func halfOf(pair string) string {
 	return half
 }
 
-// TestTogether: the rows of one conversation follow one another, and every row is there once.
-func TestTogether(t *testing.T) {
+// TestListByConversation: the rows of one conversation follow one another, and every row is there once.
+func TestListByConversation(t *testing.T) {
 	var rows []catalog.Recording
 	for _, id := range []string{"a1", "b1", "-1", "a2", "-2", "c1", "b2", "a3"} {
 		r := catalog.Recording{ID: id}
@@ -114,7 +114,7 @@ func TestTogether(t *testing.T) {
 		rows = append(rows, r)
 	}
 	var got []string
-	for _, r := range together(rows) {
+	for _, r := range byConversation(rows) {
 		got = append(got, r.ID)
 	}
 	if want := "a1 a2 a3 b1 b2 -1 -2 c1"; strings.Join(got, " ") != want {

@@ -135,7 +135,7 @@ func printRecordings(w io.Writer, rows []catalog.Recording) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "ID\tSTARTED\tLENGTH\tSTATE\tCLASS\tRULE\tREASON\tPARTIES\tLOCKED UNTIL\tCONVERSATION")
 	shared := sharedConversations(rows)
-	for _, r := range together(rows) {
+	for _, r := range byConversation(rows) {
 		length, locked := "", ""
 		if r.State != catalog.StateNotRecorded {
 			length = r.Duration.Round(100 * time.Millisecond).String()
@@ -148,8 +148,8 @@ func printRecordings(w io.Writer, rows []catalog.Recording) error {
 	return t.Flush()
 }
 
-// together puts what belongs to one conversation behind the first of it. The order is otherwise that of the rows.
-func together(rows []catalog.Recording) []catalog.Recording {
+// byConversation puts what belongs to one conversation behind the first of it. The order is otherwise that of the rows.
+func byConversation(rows []catalog.Recording) []catalog.Recording {
 	members := map[string][]catalog.Recording{}
 	for _, r := range rows {
 		members[r.Conversation] = append(members[r.Conversation], r)
