@@ -20,6 +20,9 @@ import (
 // updateScenarios makes TestSIPpScenarios write the scenarios instead of comparing them.
 var updateScenarios = flag.Bool("update-scenarios", false, "write testdata/sipp/flow-*.xml from the flows in flows_test.go")
 
+// soundsDir makes TestSIPpScenarios write the sounds, for who runs a scenario by hand.
+var soundsDir = flag.String("sounds", "", "write the sounds of testdata/sipp/flow-*.xml into this directory")
+
 // sippDir holds the scenarios.
 const sippDir = "../../testdata/sipp"
 
@@ -27,6 +30,11 @@ func (f flow) scenarioFile() string { return filepath.Join(sippDir, "flow-"+f.na
 
 // TestSIPpScenarios: the scenarios in testdata, which people run by hand too, are those of the flows.
 func TestSIPpScenarios(t *testing.T) {
+	if *soundsDir != "" {
+		if err := sounds(*soundsDir, slices.Concat(flows, failover)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, f := range slices.Concat(flows, failover) {
 		want := f.scenario()
 		if *updateScenarios {
