@@ -53,8 +53,8 @@ var examples = []example{
 	}},
 }
 
-// TestCorpusRFC8068 plays the RFC's call flows: over UDP by re-INVITE, as they stand there, over TCP by UPDATE.
-func TestCorpusRFC8068(t *testing.T) {
+// TestCorpusCallFlows plays the RFC's call flows: over UDP by re-INVITE, as they stand there, over TCP by UPDATE.
+func TestCorpusCallFlows(t *testing.T) {
 	t.Parallel()
 	folder := corpus(t)
 	if folder == "" {
