@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/greffier/greffier/media"
 	"github.com/greffier/greffier/siprec/siprectest"
 )
 
@@ -23,7 +25,7 @@ const (
 
 // A flood is a socket that sends without waiting for anybody.
 type flood struct {
-	conn     *net.UDPConn
+	conn     net.Conn
 	answered atomic.Int64
 	last     chan string // the newest answer, when nobody has taken one before
 	done     chan struct{}
@@ -31,11 +33,12 @@ type flood struct {
 
 func newFlood(t *testing.T, from, to string) *flood {
 	t.Helper()
-	server, err := net.ResolveUDPAddr("udp", to)
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn, err := net.DialUDP("udp", &net.UDPAddr{IP: net.ParseIP(from)}, server)
+	return newFloodOver(t, "udp", &net.UDPAddr{IP: net.ParseIP(from)}, to)
+}
+
+func newFloodOver(t *testing.T, network string, from net.Addr, to string) *flood {
+	t.Helper()
+	conn, err := (&net.Dialer{LocalAddr: from}).Dial(network, to)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +51,7 @@ func newFlood(t *testing.T, from, to string) *flood {
 			if err != nil {
 				return
 			}
-			f.answered.Add(1)
+			f.answered.Add(int64(bytes.Count(buf[:n], []byte("SIP/2.0 "))))
 			select {
 			case f.last <- string(buf[:n]):
 			default:
@@ -97,10 +100,10 @@ func (f *flood) ask(t *testing.T, message []byte) string {
 // inviteOf is an INVITE of nobody's: every one opens another session, if it is let.
 func (f *flood) inviteOf(i int, extra, body string) []byte {
 	local := f.conn.LocalAddr()
-	return fmt.Appendf(nil, "INVITE sip:srs@%s SIP/2.0\r\nVia: SIP/2.0/UDP %s;branch=z9hG4bKflood%d;rport\r\nMax-Forwards: 70\r\n"+
+	return fmt.Appendf(nil, "INVITE sip:srs@%s SIP/2.0\r\nVia: SIP/2.0/%s %s;branch=z9hG4bKflood%d;rport\r\nMax-Forwards: 70\r\n"+
 		"From: <sip:f@%s>;tag=f%d\r\nTo: <sip:srs@%s>\r\nCall-ID: flood-%d@%s\r\nCSeq: 1 INVITE\r\nContact: <sip:f@%s>\r\n%s"+
 		"Content-Type: application/sdp\r\nContent-Length: %d\r\n\r\n%s",
-		f.conn.RemoteAddr(), local, i, local, i, f.conn.RemoteAddr(), i, local, local, extra, len(body), body)
+		f.conn.RemoteAddr(), strings.ToUpper(local.Network()), local, i, local, i, f.conn.RemoteAddr(), i, local, local, extra, len(body), body)
 }
 
 const floodOffer = "v=0\r\no=f 1 1 IN IP4 127.0.0.2\r\ns=-\r\nc=IN IP4 127.0.0.2\r\nt=0 0\r\nm=audio 9000 RTP/AVP 0\r\na=label:1\r\na=sendonly\r\nm=audio 9002 RTP/AVP 0\r\na=label:2\r\na=sendonly\r\n"
@@ -183,12 +186,24 @@ func (c *crowd) unharmed(t *testing.T, p *process, dir string, calls int) {
 		if !ours[r.CallIDs[0]] {
 			continue
 		}
-		if whole++; r.Gaps.Count != 0 {
-			t.Errorf("%s: %d gaps, %d ms", r.ID, r.Gaps.Count, r.Gaps.TotalMS)
-		}
+		whole++
+		unspoiled(t, dir, r)
 	}
 	if whole != calls {
 		t.Errorf("%d of %d calls are in the catalog", whole, calls)
+	}
+}
+
+// unspoiled checks that nothing is missing of what was sent. On few processors the sender itself may begin, or hang up, late.
+func unspoiled(t *testing.T, dir string, r listedRecording) {
+	t.Helper()
+	if r.Gaps.Count == 0 {
+		return
+	}
+	for _, g := range sidecarOf(t, dir, r.ID).Gaps {
+		if g.Cause != media.CauseNotStarted && g.Cause != media.CauseEnded {
+			t.Errorf("%s: a gap in channel %d at %.0f ms of %.0f ms: %s", r.ID, g.Channel, g.StartMS, g.DurationMS, g.Cause)
+		}
 	}
 }
 
@@ -249,22 +264,25 @@ func TestFloodOfAKnownSource(t *testing.T) {
 	)
 	dir := t.TempDir()
 	p := guarded(t, dir, "[{name: sbc, addresses: [127.0.0.1]}, {name: wild, addresses: [127.0.0.2], max_sessions: 10, max_rate: 100}]")
-	c := newCrowd(t, p.sip, calls, 50, 3*each+3*time.Second)
+	c := newCrowd(t, p.sip, calls, 50, 4*each+3*time.Second)
 	f := newFlood(t, "127.0.0.2", p.sip)
+	stream := newFloodOver(t, "tcp", &net.TCPAddr{IP: net.ParseIP("127.0.0.2")}, p.tcp)
 	<-c.open
 	before := p.resident(t)
 	for _, x := range []struct {
 		name    string
+		by      *flood
 		message func(i int) []byte
 		answers int64 // at least
 	}{
-		{"garbage", func(i int) []byte { return fmt.Appendf(nil, "no SIP at all, number %d\r\n\r\n", i) }, 0},
-		{"half open", func(i int) []byte { return f.inviteOf(i, "", floodOffer) }, 2000},
-		{"as long as a datagram can be", func(i int) []byte { return f.inviteOf(i+1<<20, "", strings.Repeat("x", 60000)) }, 2000},
+		{"garbage", f, func(i int) []byte { return fmt.Appendf(nil, "no SIP at all, number %d\r\n\r\n", i) }, 0},
+		{"half open", f, func(i int) []byte { return f.inviteOf(i, "", floodOffer) }, 2000},
+		{"as long as a datagram can be", f, func(i int) []byte { return f.inviteOf(i+1<<20, "", strings.Repeat("x", 60000)) }, 2000},
+		{"half open over TCP", stream, func(i int) []byte { return stream.inviteOf(i, "", floodOffer) }, 2000},
 	} {
-		answered, used := f.answered.Load(), p.cpuTime(t)
-		rate := f.run(t, each, x.message)
-		got := f.answered.Load() - answered
+		answered, used := x.by.answered.Load(), p.cpuTime(t)
+		rate := x.by.run(t, each, x.message)
+		got := x.by.answered.Load() - answered
 		t.Logf("%s: %.0f a second, %d answers, %.0f %% of a processor, %d MiB", x.name, rate, got,
 			100*(p.cpuTime(t)-used).Seconds()/each.Seconds(), p.resident(t)>>20)
 		if rate < floodRate && x.name != "as long as a datagram can be" { // 120 MB a second are the sender's own limit

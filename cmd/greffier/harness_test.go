@@ -277,6 +277,7 @@ func converse(t *testing.T, src *siprectest.Client, spec siprectest.CallSpec, d 
 type process struct {
 	cmd *exec.Cmd
 	sip string
+	tcp string // when there is such a listener
 	url string
 }
 
@@ -319,6 +320,9 @@ func spawnCommand(t *testing.T, cmd *exec.Cmd) *process {
 		for _, field := range strings.Fields(line) {
 			if v, ok := strings.CutPrefix(field, "sip=udp://"); ok {
 				p.sip, _, _ = strings.Cut(v, ",")
+			}
+			if _, v, ok := strings.Cut(field, "tcp://"); ok {
+				p.tcp, _, _ = strings.Cut(v, ",")
 			}
 			if v, ok := strings.CutPrefix(field, "http="); ok {
 				p.url = v

@@ -84,7 +84,8 @@ func TestNonces(t *testing.T) {
 		{a, "sbc", 100, time.Second, false}, // too far behind to know
 		{a, "sbc", 137, time.Second, true},
 		{a, "other", 201, 0, false},
-		{a[:len(a)-1] + "A", "sbc", 201, 0, false},
+		{a + "A", "sbc", 201, 0, false},
+		{swapped(a), "sbc", 201, 0, false},
 		{"", "sbc", 1, 0, false},
 		{"!!!", "sbc", 1, 0, false},
 		{a, "sbc", 201, srs.NonceLife + time.Second, false},
@@ -110,6 +111,17 @@ func TestNonces(t *testing.T) {
 	}
 	if later := now.Add(time.Millisecond); !n.Spend(n.Make("sbc", later), "sbc", 1, later) {
 		t.Error("a new nonce is not taken")
+	}
+}
+
+// swapped is a text whose middle two characters that differ have changed places.
+func swapped(s string) string {
+	b := []byte(s)
+	for i := len(b) / 2; ; i++ {
+		if b[i] != b[i+1] {
+			b[i], b[i+1] = b[i+1], b[i]
+			return string(b)
+		}
 	}
 }
 

@@ -176,6 +176,10 @@ const (
 	// seconds.
 	otherRate = 200
 
+	// dialogRate is how many requests within dialogs are taken over UDP. What is above is dropped, as the network would, and comes
+	// again: a whole site may hang up at once.
+	dialogRate = 1000
+
 	// answerRate is how many answers are made without sipgo: to what is too fast, or cannot be read.
 	answerRate = 1000
 

@@ -33,6 +33,9 @@ const (
 	nonceSize = nonceHead + sha256.Size/2 // and half of a MAC over them and the source's name
 )
 
+// nonceText writes a nonce in one way only.
+var nonceText = base64.RawURLEncoding.Strict()
+
 func newNonces() *nonces {
 	n := &nonces{used: map[string]*counts{}}
 	_, _ = rand.Read(n.key[:]) // crypto/rand: never fails
@@ -51,12 +54,12 @@ func (n *nonces) make(src string, now time.Time) string {
 	b := make([]byte, nonceHead, nonceSize)
 	binary.BigEndian.PutUint64(b, uint64(now.UnixMilli()))
 	_, _ = rand.Read(b[8:nonceHead])
-	return base64.RawURLEncoding.EncodeToString(append(b, n.mac(b, src)...))
+	return nonceText.EncodeToString(append(b, n.mac(b, src)...))
 }
 
 // made tells when the nonce was made; false when it is not ours, or of another source.
 func (n *nonces) made(nonce, src string) (time.Time, bool) {
-	b, err := base64.RawURLEncoding.DecodeString(nonce)
+	b, err := nonceText.DecodeString(nonce)
 	if err != nil || len(b) != nonceSize || !hmac.Equal(b[nonceHead:], n.mac(b[:nonceHead], src)) {
 		return time.Time{}, false
 	}

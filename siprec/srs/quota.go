@@ -16,6 +16,7 @@ type quota struct {
 	mu       sync.Mutex // protects what follows
 	invites  bucket     // new sessions asked for
 	others   bucket     // other requests outside of dialogs
+	dialogs  bucket     // requests within dialogs, over UDP
 	answers  bucket     // answers that are made without sipgo
 	reports  bucket     // refusals that are reported one by one
 	verdicts verdicts   // about INVITEs over UDP, for their repetitions
@@ -36,7 +37,7 @@ func newQuota(src *Source) *quota {
 		return bucket{rate: rate, size: size, tokens: size}
 	}
 	return &quota{
-		invites: full(rate), others: full(otherRate), answers: full(answerRate), reports: full(reportRate),
+		invites: full(rate), others: full(otherRate), dialogs: full(dialogRate), answers: full(answerRate), reports: full(reportRate),
 		verdicts: verdicts{seed: maphash.MakeSeed()},
 		tally:    map[tallied]*count{},
 	}
@@ -68,6 +69,13 @@ func (q *quota) other(now time.Time) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.others.take(now)
+}
+
+// within tells whether a request of an open dialog may be served now.
+func (q *quota) within(now time.Time) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.dialogs.take(now)
 }
 
 // answer tells whether what is not handed to sipgo may have an answer now.

@@ -192,3 +192,33 @@ func TestRefusalsAreSummedUp(t *testing.T) {
 		t.Errorf("the others are %d, want %d", ref.Count, sent-single)
 	}
 }
+
+// TestFloodInADialog lets through what one client may ask within dialogs, drops what is above without a word, and serves what
+// comes later.
+func TestFloodInADialog(t *testing.T) {
+	rec := newFake(t)
+	clock := make(chan time.Time, 1)
+	now := time.Now()
+	clock <- now
+	r := start(t, rec, func(c *srs.Config) { c.Clock = func() time.Time { at := <-clock; clock <- at; return at } })
+	c := r.dial("udp").caller()
+	c.open(multipartType, both("sendonly"))
+	answered := 0
+	for range 60 {
+		for range 100 {
+			c.send(c.compose("OPTIONS", "", "", "CSeq: 1 OPTIONS")) // stale: answered at once
+		}
+		for {
+			if _, ok := c.read(20 * time.Millisecond); !ok {
+				break
+			}
+			answered++
+		}
+	}
+	if answered < 4500 || answered > 5000 {
+		t.Errorf("%d of 6000 were answered, want 5000 at most", answered)
+	}
+	<-clock
+	clock <- now.Add(time.Second)
+	c.bye()
+}

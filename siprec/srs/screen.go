@@ -61,8 +61,8 @@ func (c *screen) admit(data []byte, from netip.AddrPort, src *Source) (ok bool, 
 		return true, nil, 0
 	}
 	switch {
-	case isInDialog(req) && c.known(dialogID(req)): // what is in progress is always served
-		return true, nil, 0
+	case isInDialog(req) && c.known(dialogID(req)): // what is in progress is always served, if not at once
+		return q.within(now), nil, 0
 	case req.IsInvite() && q.inviteOverUDP(req, now):
 		return true, nil, 0
 	case !req.IsInvite() && q.other(now):
