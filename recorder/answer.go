@@ -19,13 +19,12 @@ func (s *session) answer() siprec.Answer {
 		}
 		x, label := &a.Media[i], s.labels[i]
 		c := s.owners[label]
-		unwanted := c != nil && !c.decision.Record
-		if unwanted && s.in.Decline == siprec.DeclineRefuse {
+		unwanted, held := c != nil && !c.decision.Record, s.holder(label, true)
+		if unwanted && s.in.Decline == siprec.DeclineRefuse && held == nil { // one that was accepted for another call becomes inactive
 			x.Formats = nil // port 0: the stream is refused
 			continue
 		}
 		s.secureAnswer(x, label, m)
-		held := s.holder(label, true)
 		if held == nil {
 			x.Port, x.ICE = discardPort, nil // nobody would answer its checks
 			continue

@@ -32,7 +32,7 @@ func (v *scopeView) view(m *siprec.Metadata, start, end time.Time) siprec.Metada
 		return out
 	}
 	scoped := m.Of(v.id)
-	out.Sessions, out.Groups, out.Streams = scoped.Sessions, scoped.Groups, scoped.Streams
+	out.Sessions, out.Groups, out.Streams, out.Extensions = scoped.Sessions, scoped.Groups, scoped.Streams, scoped.Extensions
 	out.Participants = slices.DeleteFunc(slices.Clone(m.Participants), func(p siprec.Participant) bool { return !v.ever[p.ID] })
 	out.Presences = slices.DeleteFunc(slices.Clone(m.Presences), func(p siprec.Presence) bool {
 		return !v.ever[p.Participant] || !p.To.IsZero() && !p.To.After(start) || end.After(start) && !p.From.Before(end)

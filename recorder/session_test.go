@@ -137,6 +137,11 @@ func TestSessions(t *testing.T) {
 			{siprec.Partial, "b 2=b", offered, "recvonly inactive inactive inactive", "1 1 0"},
 			{siprec.Partial, "b-", offered, "recvonly recvonly recvonly recvonly", "1 1 0"},
 		}},
+		{"the next is not recorded, and refused", siprec.DeclineRefuse, []step{
+			{siprec.Complete, "A 1=A 2=A", offered[:2], "recvonly recvonly", "1 0 0"},
+			{siprec.Complete, "b 1=b 2=b", offered[:2], "inactive inactive", "0 1 1"},
+			{siprec.Complete, "C 1=C 2=C", offered[:2], "recvonly recvonly", "1 1 1"},
+		}},
 		{"a transfer in two steps", "", []step{
 			{siprec.Complete, "A 1=A 2=A", offered[:2], "recvonly recvonly", "1 0 0"},
 			{siprec.Partial, "A-", offered[:2], "inactive inactive", "0 0 1"},
@@ -211,6 +216,39 @@ func TestRefuseAll(t *testing.T) {
 	if n, all := b.Calls(); n+all != 0 {
 		t.Errorf("%d recordings, %d sessions go on", n, all)
 	}
+}
+
+// TestWhatWasSaidOfAnother: extension data of the recording session decide about the call that they came with, and about no later one.
+func TestWhatWasSaidOfAnother(t *testing.T) {
+	text, err := os.ReadFile(recordAll)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "policy.yaml")
+	rule := strings.Replace(string(text), "internal: true", "internal: true\n    when: '\"queue\" in ext && ext[\"queue\"] == \"sales\"'", 1)
+	if err := os.WriteFile(path, []byte(rule), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b := newBench(t, t.TempDir(), newFake(t), path, false)
+	with := func(d *siprec.Document) *siprec.Document {
+		d, err := siprec.ParseMetadata([]byte(strings.Replace(string(d.Raw), "</recording>", `<queue xmlns="urn:x">sales</queue></recording>`, 1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	in := invitation("call")
+	in.Metadata = with(document(t, siprec.Complete, "A 1=A 2=A"))
+	if _, err := b.Begin(t.Context(), in); err != nil {
+		t.Fatal(err)
+	}
+	for i, d := range []*siprec.Document{document(t, siprec.Complete, "B 1=B 2=B"), with(document(t, siprec.Complete, "C 1=C 2=C"))} {
+		answer, err := b.Update(t.Context(), in.Dialog, siprec.Change{Metadata: d, Offer: in.Offer, At: time.Now()})
+		if want := []string{"inactive inactive", "recvonly recvonly"}[i]; err != nil || said(answer) != want {
+			t.Errorf("call %d is answered %s, want %s: %v", i+2, said(answer), want, err)
+		}
+	}
+	b.End(in.Dialog, siprec.EndBye, time.Now())
 }
 
 // A wire stands for an SRC: it answers our offers as it is told to, by an Update.

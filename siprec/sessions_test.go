@@ -2,6 +2,7 @@ package siprec
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -171,4 +172,36 @@ func TestDoubts(t *testing.T) {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)
 		}
 	}
+}
+
+// FuzzScopes: whatever documents come, an owner is a session that goes on, and a part of the metadata is a part.
+func FuzzScopes(f *testing.F) {
+	f.Add([]byte(twoSessions), []byte(twoSessions))
+	f.Add([]byte(twoSessions), []byte(`<recording xmlns="urn:ietf:params:xml:ns:recording:1"><datamode>partial</datamode><session session_id="A"><stop-time>2026-01-01T00:00:00Z</stop-time></session></recording>`))
+	f.Fuzz(func(t *testing.T, first, second []byte) {
+		var s Scopes
+		var m Metadata
+		for i, raw := range [][]byte{first, second} {
+			d, err := ParseMetadata(raw)
+			if err != nil {
+				continue
+			}
+			m.Doubts(d)
+			m.Apply(d, time.Unix(int64(i), 0))
+			s.Apply(d)
+			for _, x := range d.Streams {
+				if id, ok := s.Owner(x.Label); ok && !slices.Contains(s.Active(), id) {
+					t.Fatalf("label %q belongs to %q, and %q go on", x.Label, id, s.Active())
+				}
+			}
+			for _, id := range s.Active() {
+				part := m.Of(id)
+				if len(part.Members) > len(m.Members) || len(part.Extensions) > len(m.Extensions) || len(part.Participants) > len(m.Participants) {
+					t.Fatalf("the part of %q is larger than the whole", id)
+				}
+				d.Concerns(id)
+				d.Mentions(id)
+			}
+		}
+	})
 }
