@@ -190,7 +190,7 @@ func (s *Server) authenticate(in *inbound) *failure {
 	}
 	f := s.challenge(in.src, stale, in)
 	if sent && !stale {
-		f.cause, f.reason = CauseCredentials, "the credentials are wrong"
+		f.limit, f.reason = CauseCredentials, "the credentials are wrong"
 	}
 	return f
 }
@@ -216,7 +216,7 @@ func (s *Server) ask(in *inbound, f *failure) {
 	if d := s.dialogOf(in); d != nil {
 		d.noteAsked(in.req.CSeq().SeqNo)
 	}
-	if f.cause != "" {
+	if f.limit != "" {
 		s.refuse(in, f)
 		return
 	}

@@ -52,7 +52,7 @@ type failure struct {
 	reason     string        // shown to the client
 	retryAfter time.Duration // 0: no Retry-After, or the default one for 503
 	headers    []sip.Header
-	cause      string // for Refused
+	limit      string // Refused.Cause
 	err        error  // for our log only
 }
 
@@ -71,7 +71,7 @@ func unavailable(reason string) *failure {
 // busy is an unavailable with a cause.
 func busy(cause, reason string) *failure {
 	f := unavailable(reason)
-	f.cause = cause
+	f.limit = cause
 	return f
 }
 
@@ -99,7 +99,7 @@ func failureOf(err error) *failure {
 	if !errors.As(err, &r) {
 		return internal("internal error", err)
 	}
-	f := &failure{kind: r.Kind, reason: r.Reason, retryAfter: r.RetryAfter, cause: r.Cause, err: r.Err}
+	f := &failure{kind: r.Kind, reason: r.Reason, retryAfter: r.RetryAfter, limit: r.Cause, err: r.Err}
 	switch r.Kind {
 	case siprec.Malformed:
 		f.status = 400
@@ -163,7 +163,7 @@ func (s *Server) refuse(in *inbound, f *failure) {
 	in.answered = true
 	r := Refused{
 		Source: in.from, SRC: in.src.Name, CallID: in.callID(), Method: string(in.req.Method),
-		Status: f.status, Kind: f.kind, Cause: f.cause, Reason: f.reason, At: in.at, Count: 1,
+		Status: f.status, Kind: f.kind, Cause: f.limit, Reason: f.reason, At: in.at, Count: 1,
 	}
 	if s.screen.quotas[in.src].report(r, in.at) {
 		s.report(r, f.err)
