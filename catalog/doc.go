@@ -15,7 +15,7 @@
 //
 // Recordings that share a link belong to one conversation: the legs of a call, its retries, its halves on two servers, and the calls of
 // one communication session group. Links are keyed hashes of identifiers, so that they tell nothing, and calls that were not recorded
-// have them too. Query.Conversation follows them as far as they lead, up to a thousand recordings.
+// have them too. Query.Conversation follows them as far as they lead, up to a thousand recordings (docs/decisions/0016).
 //
 // # The file
 //
