@@ -416,8 +416,8 @@ func TestLateYes(t *testing.T) {
 		}
 		channels, rate := play(t, dir, rows[1].ID)
 		for c, f := range []float64{550, 1100} {
-			if got := heard(channels[c], rate, 440, 550, 880, 1100); len(got) != 1 || got[f] < 7 {
-				t.Errorf("channel %d: bursts %v, want 8 of %v", c, got, f)
+			if got := heard(channels[c], rate, 440, 550, 880, 1100); len(got) != 1 || got[f] < 3 {
+				t.Errorf("channel %d: bursts %v, want 4 of %v", c, got, f)
 			}
 		}
 		if got := unheeded(t, s); len(got) != 0 {
@@ -490,8 +490,8 @@ func TestRefusedNo(t *testing.T) {
 	rows := inOrder(settle(t, dir, 2, 20*time.Second))
 	channels, rate := play(t, dir, rows[0].ID)
 	for c, f := range []float64{440, 880} {
-		if got := heard(channels[c], rate, 440, 550, 880, 1100); len(got) != 1 || got[f] != 4 {
-			t.Errorf("channel %d: bursts %v, want 4 of %v", c, got, f)
+		if got := heard(channels[c], rate, 440, 550, 880, 1100); len(got) != 1 || got[f] != 2 {
+			t.Errorf("channel %d: bursts %v, want 2 of %v", c, got, f)
 		}
 	}
 	if got := unheeded(t, s); len(got) != 1 || got[0] != "reinvite inactive 405" {
@@ -573,7 +573,7 @@ func TestPauseAndResume(t *testing.T) {
 	row := settle(t, dir, 1, 20*time.Second)[0]
 	channels, rate := play(t, dir, row.ID)
 	for c, f := range [][]float64{{440, 550, 660}, {880, 1100, 1320}} {
-		if got := heard(channels[c], rate, f...); got[f[0]] != 8 || got[f[1]] != 0 || got[f[2]] < 7 {
+		if got := heard(channels[c], rate, f...); got[f[0]] != 4 || got[f[1]] != 0 || got[f[2]] < 3 {
 			t.Errorf("channel %d: bursts %v", c, got)
 		}
 	}
