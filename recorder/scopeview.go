@@ -13,7 +13,7 @@ type scopeView struct {
 	ever map[siprec.ParticipantID]bool
 }
 
-// saw remembers who is in the CS now.
+// saw remembers who is in the CS now, and who sends its streams from another one.
 func (v *scopeView) saw(m *siprec.Metadata) {
 	if v.id == "" {
 		return
@@ -21,6 +21,11 @@ func (v *scopeView) saw(m *siprec.Metadata) {
 	scoped := m.Of(v.id)
 	for _, p := range scoped.Members {
 		v.ever[p.Participant] = true
+	}
+	for _, p := range m.Members {
+		if slices.ContainsFunc(scoped.Streams, func(x siprec.Stream) bool { return slices.Contains(p.Send, x.ID) }) {
+			v.ever[p.Participant] = true
+		}
 	}
 }
 

@@ -35,13 +35,22 @@ func (s *session) plan() plan {
 	for _, l := range s.labels {
 		id, ok := s.scopes.Owner(l)
 		i := slices.IndexFunc(p.scopes, func(x scope) bool { return x.id == id })
-		if !ok || i < 0 {
+		if !ok || i < 0 || s.shared(l, id) {
 			p.orphans = append(p.orphans, l)
 			continue
 		}
 		p.scopes[i].labels = append(p.scopes[i].labels, l)
 	}
 	return p
+}
+
+// shared tells whether somebody who is in other CSs only sends the label of this one, too: a mix of several calls (RFC 8068 section 3.5).
+func (s *session) shared(l siprec.Label, id siprec.SessionID) bool {
+	senders := s.metadata.Senders(l)
+	return slices.ContainsFunc(s.metadata.Members, func(m siprec.Member) bool {
+		return len(m.Sessions) > 0 && !slices.Contains(m.Sessions, id) &&
+			slices.ContainsFunc(senders, func(p siprec.Participant) bool { return p.ID == m.Participant })
+	})
 }
 
 // find gives the scope of a call, or nil.
