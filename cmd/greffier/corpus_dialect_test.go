@@ -154,8 +154,8 @@ var dialects = []dialect{
 	{name: "mistyped rtpmap", sdp: strings.Replace(plainSDP, "a=rtpmap:0 PCMU/8000", "a=rtpmap:0 pcmu/8000a", 1)},
 	{name: "no direction", sdp: strings.ReplaceAll(plainSDP, "a=sendonly\n", "")},
 	{name: "direction twice, unknown attributes", sdp: strings.ReplaceAll(plainSDP, "a=sendonly\n", "a=direction:both\na=3gOoBTC\na=sendonly\n")},
-	{name: "labels that differ", sdp: strings.NewReplacer("label:1", "label:5", "label:2", "label:6").Replace(plainSDP), labels: "5 6", people: alice + "= " + bob + "="},
-	{name: "no labels", sdp: strings.NewReplacer("a=label:1\n", "", "a=label:2\n", "").Replace(plainSDP), labels: "m-line 1 m-line 2", people: alice + "= " + bob + "="},
+	{name: "labels that differ", sdp: strings.NewReplacer("label:1", "label:5", "label:2", "label:6").Replace(plainSDP), labels: "5 6", people: alice + "= " + bob + "=", warnings: "label-not-offered label-unclaimed"},
+	{name: "no labels", sdp: strings.NewReplacer("a=label:1\n", "", "a=label:2\n", "").Replace(plainSDP), labels: "m-line 1 m-line 2", people: alice + "= " + bob + "=", warnings: "label-not-offered label-missing"},
 }
 
 func crlf(s string) string { return strings.ReplaceAll(s, "\n", "\r\n") }

@@ -57,18 +57,18 @@ type outsider struct {
 var outsiders = []outsider{
 	{file: "oracle-acme-2019-offer.body", labels: "16777227 16777228",
 		people: "sip:9000@192.168.50.102=16777227 sip:1002@192.168.50.10=16777228", warnings: "time-without-zone"},
-	{file: "opensips-connectel-2018-offer1.body", labels: "1 2", people: "sip:0771121212@52.57.92.239= sip:0760516936@sip-cust1.connectel.io=", warnings: "no-senders"},
-	{file: "opensips-connectel-2018-offer2.body", labels: "1 2", people: "sip:0771121212@52.57.92.239= sip:0760516936@sip-cust1.connectel.io=", warnings: "no-senders"},
-	{file: "opensips-connectel-2018-offer3.body", labels: "1 2", people: "sip:0771121212@52.57.92.239= sip:0760516936@sip-cust1.connectel.io=", warnings: "no-senders"},
+	{file: "opensips-connectel-2018-offer1.body", labels: "1 2", people: "sip:0771121212@52.57.92.239= sip:0760516936@sip-cust1.connectel.io=", warnings: "no-senders participant-without-streams"},
+	{file: "opensips-connectel-2018-offer2.body", labels: "1 2", people: "sip:0771121212@52.57.92.239= sip:0760516936@sip-cust1.connectel.io=", warnings: "no-senders participant-without-streams"},
+	{file: "opensips-connectel-2018-offer3.body", labels: "1 2", people: "sip:0771121212@52.57.92.239= sip:0760516936@sip-cust1.connectel.io=", warnings: "no-senders participant-without-streams"},
 	{file: "sems-procomm-2017-offer.body", labels: "a_leg b_leg", people: "sip:016190200@87.252.209.116=a_leg Extension-016190619@speechpath.ie=b_leg"},
 	{file: "sonus-ribbon-2018-offer.body", labels: "1 2", people: "2249888500@172.16.198.55=2 2249888012@172.16.195.72=1"},
 	{file: "cisco-cube-2017-offer-gtd.body", labels: "1 2", people: "sip:7301@35.162.237.204=1 sip:7300@35.162.237.204=2"},
-	{file: "cisco-cube-2021-inactive-offer.body", labels: "1 2", first: siprec.Inactive, people: "sip:0733165805@192.168.40.34= sip:+972546136443@192.168.10.140="},
+	{file: "cisco-cube-2021-inactive-offer.body", labels: "1 2", first: siprec.Inactive, people: "sip:0733165805@192.168.40.34= sip:+972546136443@192.168.10.140=", warnings: "participant-without-streams"},
 	{file: "broadworks-2026-v4-orig-offer.body", labels: "1 2", people: "sip:user1001@example.test=1 sip:15550001002@192.0.2.10;user=phone=2"},
 	{file: "broadworks-2026-v4-term-offer.body", labels: "1 2", people: "sip:user1001@example.test=1 sip:+15550001002@192.0.2.10;user=phone=2"},
 	{file: "avaya-sbce-2019-offer.body", labels: "10 20", people: "sip:9878942259@212.188.68.145=10 sip:ASBCE@asbce.com=20", warnings: "time-without-zone"},
 	{file: "negative-cisco-plain-sdp.sdp", labels: "1", warnings: "no-metadata"},
-	{file: "sdp-freeswitch-answers.split.txt", labels: "m-line 1", warnings: "no-metadata"}, // no offer; without labels the m-lines are numbered
+	{file: "sdp-freeswitch-answers.split.txt", labels: "m-line 1", warnings: "no-metadata label-missing"}, // no offer; without labels the m-lines are numbered
 }
 
 // outsiderTones are what the m-lines of an outsider's call sound like.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
@@ -85,6 +86,19 @@ func TestFailover(t *testing.T) {
 		t.Fatalf("%d halves, want 2", len(rows))
 	}
 	slices.SortFunc(rows, func(a, b listedRecording) int { return a.StartedAt.Compare(b.StartedAt) })
+	for i, r := range rows {
+		if found := list(t, second, "--conversation", r.ID); len(found) != 2 {
+			t.Errorf("the conversation of half %d has %d recordings, want 2", i, len(found))
+		}
+		out, code := cliRun(t, "recordings", "show", r.ID, "--data-dir", second)
+		var shown struct{ Conversation []struct{ ID string } }
+		if err := json.Unmarshal([]byte(out), &shown); code != exitOK || err != nil {
+			t.Fatalf("show: exit %d: %v", code, err)
+		}
+		if other := rows[1-i].ID; len(shown.Conversation) != 1 || shown.Conversation[0].ID != other {
+			t.Errorf("half %d is shown with %v, want %s", i, shown.Conversation, other)
+		}
+	}
 	for i, want := range []struct {
 		cause string
 		tones []int
