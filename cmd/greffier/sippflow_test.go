@@ -31,11 +31,11 @@ func (f flow) scenarioFile() string { return filepath.Join(sippDir, "flow-"+f.na
 // TestSIPpScenarios: the scenarios in testdata, which people run by hand too, are those of the flows.
 func TestSIPpScenarios(t *testing.T) {
 	if *soundsDir != "" {
-		if err := sounds(*soundsDir, slices.Concat(flows, failover)); err != nil {
+		if err := sounds(*soundsDir, slices.Concat(flows, failover, []flow{persistent, glare})); err != nil {
 			t.Fatal(err)
 		}
 	}
-	for _, f := range slices.Concat(flows, failover) {
+	for _, f := range slices.Concat(flows, failover, []flow{persistent}) {
 		want := f.scenario()
 		if *updateScenarios {
 			if err := os.WriteFile(f.scenarioFile(), []byte(want), 0o644); err != nil {
