@@ -142,8 +142,16 @@ func TestList(t *testing.T) {
 // TestConversationIsBounded: an identifier that an SRC uses for every call does not make everything one conversation.
 func TestConversationIsBounded(t *testing.T) {
 	c := open(t, file(t))
-	for i := range 1010 {
-		put(t, c, catalog.Recording{ID: fmt.Sprint(i), State: catalog.StateStored, StartedAt: start, Links: []string{"h:all", fmt.Sprintf("h:%d", i)}})
+	put(t, c, catalog.Recording{ID: "7", State: catalog.StateStored, StartedAt: start, Links: []string{"h:all"}})
+	const copies = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1010) INSERT INTO "
+	others := strings.TrimPrefix(catalog.Columns, "id, ")
+	for _, statement := range []string{
+		copies + "recordings (id, " + others + ", created_at, updated_at) SELECT 'copy' || i, " + others + ", 0, 0 FROM recordings, n",
+		copies + "links (recording_id, position, link) SELECT 'copy' || i, 0, 'h:all' FROM n",
+	} {
+		if _, err := c.Writer().Exec(statement); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if n, err := c.Count(t.Context(), catalog.Query{Conversation: "7"}); n != 1000 || err != nil {
 		t.Errorf("%d recordings, %v", n, err)
