@@ -174,7 +174,7 @@ func (q Query) where() (string, []any, error) {
 	}
 	if q.Conversation != "" {
 		and(conversationCondition, q.Conversation)
-		args = append(args, q.Conversation)
+		args = append(args, q.Conversation, q.Conversation)
 	}
 	if q.Warning != "" {
 		and("EXISTS (SELECT 1 FROM json_each(recordings.warnings) w WHERE w.value = ?)", q.Warning)
