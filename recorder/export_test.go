@@ -61,8 +61,18 @@ func (r *Recorder) CheckSession(dialog siprec.DialogID) error {
 		}
 	}
 	for _, p := range s.parked {
-		if err := count(&p.legs, p.index); err != nil {
-			return err
+		all := p.recording.Ports()
+		for l, i := range p.index {
+			if s.holder(l, false) != nil && !s.sendsTo(l, all[i]) {
+				return fmt.Errorf("label %q is parked at port %d without need", l, all[i])
+			}
+			if s.holder(l, false) == nil {
+				holders[l]++
+			}
+			if other, twice := ports[all[i]]; twice || all[i] == 0 {
+				return fmt.Errorf("labels %q and %q have port %d", l, other, all[i])
+			}
+			ports[all[i]] = l
 		}
 		for i, x := range p.streams {
 			if x.Active {

@@ -100,13 +100,13 @@ func (r *Recorder) openMedia(s *session, c *call, start time.Time) (*media.Recor
 	return rec, nil
 }
 
-// hold brings the parkings up to what the calls have: places that others have taken are given up, and where an SRC is to send
-// what is discarded there are sockets for it.
+// hold brings the parkings up to what the calls have: places that others have taken are given up once the SRC sends there no more,
+// and where an SRC is to send what is discarded there are sockets for it.
 func (r *Recorder) hold(s *session) {
 	for _, p := range slices.Clone(s.parked) {
-		for l := range p.index {
-			_, described := s.media(l)
-			if s.holder(l, false) != nil || !described {
+		ports := p.recording.Ports()
+		for l, i := range p.index {
+			if _, described := s.media(l); !described || s.holder(l, false) != nil && !s.sendsTo(l, ports[i]) {
 				delete(p.index, l)
 			}
 		}
@@ -138,6 +138,12 @@ func (r *Recorder) hold(s *session) {
 		return
 	}
 	s.parked = append(s.parked, p)
+}
+
+// sendsTo tells whether the SRC was told to send a label's sound to a port.
+func (s *session) sendsTo(l siprec.Label, port int) bool {
+	i := slices.Index(s.labels, l)
+	return i >= 0 && i < len(s.local.Media) && s.local.Media[i].Direction == siprec.RecvOnly && s.local.Media[i].Port == port
 }
 
 // release gives sockets back.

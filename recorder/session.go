@@ -241,6 +241,7 @@ func (r *Recorder) Update(ctx context.Context, dialog siprec.DialogID, ch siprec
 	answer := s.answer()
 	if ch.Offer != nil && !ch.Answered {
 		s.local = effective(answer, ch.Offer)
+		r.hold(s)
 	}
 	r.reconsider(s)
 	return answer, nil

@@ -228,11 +228,13 @@ func (r *Recorder) silence(s *session, c *call, p plan, ch siprec.Change) {
 func (r *Recorder) decide(ctx context.Context, s *session, p plan, ch siprec.Change) error {
 	var fresh []*call
 	var events []audit.Event
+	// One without labels is asked about only where labels are nobody's; of more than there can be labels, none is.
+	asked := len(p.scopes) <= siprec.MaxMedia && slices.ContainsFunc(p.orphans, s.usable)
 	for i := range p.scopes {
 		x := &p.scopes[i]
 		labels := slices.DeleteFunc(slices.Clone(x.labels), func(l siprec.Label) bool { return !s.usable(l) })
 		known := slices.ContainsFunc(s.list(), func(c *call) bool { return p.find(c) == x })
-		if known || len(labels) == 0 && !slices.ContainsFunc(p.orphans, s.usable) {
+		if known || len(labels) == 0 && !asked {
 			continue
 		}
 		c, told, err := r.decideAbout(s, x, labels, ch)
