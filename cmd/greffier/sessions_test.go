@@ -670,3 +670,54 @@ func TestKillInTheMiddle(t *testing.T) {
 	}
 	verifyGood(t, dir)
 }
+
+// TestTwoBecomeOne: two calls at once become one with four parties, by metadata alone. What the third recording cannot take over has new
+// ports, which the SRC is told of and uses.
+func TestTwoBecomeOne(t *testing.T) {
+	const phase = 2 * time.Second
+	dir := t.TempDir()
+	s := start(t, dir, recordAll)
+	a, b, c := wanted("1", "2"), wanted("3", "4"), wanted("1", "2")
+	for i, l := range []siprec.Label{"3", "4"} {
+		c.Participants = append(c.Participants, siprectest.Participant{AOR: fmt.Sprintf("sip:+3314000001%d@example.org", i), Sends: []siprec.Label{l}})
+	}
+	before, after := []float64{440, 550, 660, 770}, []float64{880, 990, 1100, 1210}
+	spec := siprectest.CallSpec{RawMetadata: together(a, b), Timeline: changes(phase, c.Marshal())}
+	for i, l := range []siprec.Label{"1", "2", "3", "4"} {
+		spec.Streams = append(spec.Streams, siprectest.StreamSpec{Label: l, Source: phases(phase, before[i], after[i])})
+	}
+	call, err := s.src("udp").Invite(t.Context(), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := call.Play(t.Context(), 3*phase); err != nil {
+		t.Fatal(err)
+	}
+	if err := call.Bye(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	rows := inOrder(settle(t, dir, 3, 20*time.Second))
+	if len(rows) != 3 {
+		t.Fatalf("%d recordings, want 3", len(rows))
+	}
+	for i, r := range rows {
+		channels, rate := play(t, dir, r.ID)
+		if want := []int{2, 2, 4}[i]; len(channels) != want {
+			t.Fatalf("recording %d has %d channels, want %d", i, len(channels), want)
+		}
+		for n, l := range labels(r) {
+			at := slices.Index([]siprec.Label{"1", "2", "3", "4"}, l)
+			f, least := before[at], 4
+			if i == 2 {
+				f, least = after[at], 7
+			}
+			if got := heard(channels[n], rate, append(before, after...)...); len(got) != 1 || got[f] < least {
+				t.Errorf("recording %d, label %s: bursts %v, want %d of %v", i, l, got, least, f)
+			}
+		}
+	}
+	if got := call.Requests(); len(got) != 1 || got[0].Method != "INVITE" || got[0].Status != 200 {
+		t.Errorf("the SRC was asked %d times, want one re-INVITE", len(got))
+	}
+	verifyGood(t, dir)
+}
