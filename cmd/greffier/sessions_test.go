@@ -682,7 +682,7 @@ func TestTwoBecomeOne(t *testing.T) {
 		c.Participants = append(c.Participants, siprectest.Participant{AOR: fmt.Sprintf("sip:+3314000001%d@example.org", i), Sends: []siprec.Label{l}})
 	}
 	before, after := []float64{440, 550, 660, 770}, []float64{880, 990, 1100, 1210}
-	spec := siprectest.CallSpec{RawMetadata: together(a, b), Timeline: changes(phase, c.Marshal())}
+	spec := siprectest.CallSpec{RawMetadata: sideBySide(a, b), Timeline: changes(phase, c.Marshal())}
 	for i, l := range []siprec.Label{"1", "2", "3", "4"} {
 		spec.Streams = append(spec.Streams, siprectest.StreamSpec{Label: l, Source: phases(phase, before[i], after[i])})
 	}
