@@ -272,15 +272,9 @@ func (r *Recorder) setLive(id string, live bool) {
 	}
 }
 
-// finishCall ends the recording of a CS that is over while its session goes on. Its sockets are kept for whoever is next.
+// finishCall ends the recording of a CS that is over while its session goes on. It is silent already.
 func (r *Recorder) finishCall(ctx context.Context, s *session, c *call, ch siprec.Change) {
 	if c.recording != nil {
-		labels := make([]siprec.Label, 0, len(c.index))
-		for l := range c.index {
-			labels = append(labels, l)
-		}
-		slices.Sort(labels)
-		r.park(s, c, labels, ch.At)
 		if d := ch.Metadata; d != nil && c.named && d.Mentions(c.scope) {
 			err := r.witness(ctx, EventChanged, c.id, "", changedData{Metadata: true})
 			if err == nil {

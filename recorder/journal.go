@@ -57,7 +57,13 @@ type beginEntry struct {
 	ExternalIDs []string `json:"external_ids,omitempty"` // of the kept headers
 	scopeEntry
 	// Before are the metadata of the recording session from before this recording.
-	Before []Received `json:"before,omitempty"`
+	Before []carried `json:"before,omitempty"`
+}
+
+// A carried document came before a recording began.
+type carried struct {
+	At       time.Time `json:"at"`
+	Metadata []byte    `json:"metadata"`
 }
 
 // A streamEntry says what one m-line is from now on.

@@ -1,6 +1,7 @@
 package recorder
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -48,6 +49,15 @@ func (r *Recorder) park(s *session, c *call, labels []siprec.Label, at time.Time
 			c.log().Error("silence streams", zap.Error(err))
 		}
 	}
+}
+
+// parkAll silences a call that is over.
+func (r *Recorder) parkAll(s *session, c *call, at time.Time) {
+	if c.recording == nil {
+		return
+	}
+	labels := slices.Sorted(maps.Keys(c.index))
+	r.park(s, c, labels, at)
 }
 
 // add gives a label a place.

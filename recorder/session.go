@@ -37,7 +37,7 @@ type session struct {
 	decided   bool // about some CS
 	metadata  siprec.Metadata
 	scopes    siprec.Scopes
-	documents []Received // since the last complete one, for recordings that begin later
+	documents []carried // since the last complete one, for recordings that begin later
 
 	offer       *siprec.Offer                // the SRC's description
 	labels      []siprec.Label               // of its m-lines
@@ -93,22 +93,22 @@ func (s *session) learn(d *siprec.Document, at time.Time) {
 	s.doubts.raise(s.metadata.Doubts(d), d)
 	s.metadata.Apply(d, at)
 	s.scopes.Apply(d)
-	if d.DataMode != siprec.Partial {
+	if d.DataMode != siprec.Partial && len(d.Sessions) > 0 {
 		s.documents = nil
 	}
-	s.documents = append(s.documents, Received{At: at, XML: string(d.Raw)})
+	s.documents = append(s.documents, carried{At: at, Metadata: d.Raw})
 	size := 0
 	for i, x := range slices.Backward(s.documents) {
-		if size += len(x.XML); size > carriedBytes || len(s.documents)-i > carriedDocuments {
+		if size += len(x.Metadata); size > carriedBytes || len(s.documents)-i > carriedDocuments {
 			s.documents = slices.Clone(s.documents[i+1:])
 			break
 		}
 	}
 }
 
-// What of earlier metadata a recording is given that begins inside a session.
+// What of earlier metadata a recording is given that begins inside a session. It goes into one record of its spool file, in base64.
 const (
-	carriedBytes     = 256 << 10
+	carriedBytes     = 512 << 10
 	carriedDocuments = 64
 )
 

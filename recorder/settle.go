@@ -110,18 +110,23 @@ func (s *session) adopt(p plan) {
 func (r *Recorder) settle(ctx context.Context, s *session, ch siprec.Change, begins bool) error {
 	p := s.plan()
 	s.adopt(p)
+	var over []*call
 	for _, c := range s.list() {
 		if p.passed(c) {
-			r.finishCall(ctx, s, c, ch)
+			over = append(over, c)
+			r.parkAll(s, c, ch.At)
 		}
 	}
 	s.own(p)
 	for _, c := range s.list() {
 		r.silence(s, c, p, ch)
 	}
+	for _, c := range over {
+		r.finishCall(ctx, s, c, ch)
+	}
 	errs := []error{r.decide(ctx, s, p, ch)}
 	s.own(p)
-	s.ownOrphans(p)
+	s.warnOfOrphans(p)
 	if errs[0] == nil {
 		errs = append(errs, r.hear(ctx, s, ch, begins))
 	}
@@ -129,14 +134,29 @@ func (r *Recorder) settle(ctx context.Context, s *session, ch siprec.Change, beg
 	return errors.Join(errs...)
 }
 
-// own notes whose every label is, as far as calls exist.
+// own notes whose every label is, as far as calls exist. Labels that nobody claims are the first CS's if every CS is recorded; else
+// they are nobody's, and silent.
 func (s *session) own(p plan) {
 	s.owners = map[siprec.Label]*call{}
-	for _, c := range s.list() {
-		if mine := p.find(c); mine != nil {
-			for _, l := range mine.labels {
-				s.owners[l] = c
-			}
+	recorded, first := len(p.scopes) > 0, (*call)(nil)
+	for i := range p.scopes {
+		at := slices.IndexFunc(s.list(), func(c *call) bool { return p.find(c) == &p.scopes[i] })
+		if at < 0 {
+			recorded = false
+			continue
+		}
+		c := s.list()[at]
+		recorded = recorded && c.decision.Record
+		if i == 0 {
+			first = c
+		}
+		for _, l := range p.scopes[i].labels {
+			s.owners[l] = c
+		}
+	}
+	if recorded {
+		for _, l := range p.orphans {
+			s.owners[l] = first
 		}
 	}
 }
@@ -144,31 +164,13 @@ func (s *session) own(p plan) {
 // labelWithoutSession is the warning of a recording beside which a label is not recorded, because nobody knows whose it is.
 const labelWithoutSession = "label-without-session"
 
-// ownOrphans gives the labels that nobody claims to the first CS, if every CS is recorded. Else they are nobody's, and silent.
-func (s *session) ownOrphans(p plan) {
-	if len(p.orphans) == 0 || len(p.scopes) == 0 {
+// warnOfOrphans warns of labels that could be recorded, and are nobody's.
+func (s *session) warnOfOrphans(p plan) {
+	if len(p.scopes) == 0 || !slices.ContainsFunc(p.orphans, func(l siprec.Label) bool { return s.owners[l] == nil && s.usable(l) }) {
 		return
 	}
-	var first *call
-	for i := range p.scopes {
-		at := slices.IndexFunc(s.list(), func(c *call) bool { return p.find(c) == &p.scopes[i] })
-		if at < 0 || !s.list()[at].decision.Record {
-			first = nil
-			break
-		}
-		if first == nil {
-			first = s.list()[at]
-		}
-	}
-	for _, l := range p.orphans {
-		switch {
-		case first != nil:
-			s.owners[l] = first
-		case s.usable(l):
-			for _, c := range s.list() {
-				c.warnings = append(c.warnings, labelWithoutSession)
-			}
-		}
+	for _, c := range s.list() {
+		c.warnings = append(c.warnings, labelWithoutSession)
 	}
 }
 

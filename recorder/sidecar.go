@@ -191,7 +191,7 @@ func (h *history) sidecar(plan media.Plan) Sidecar {
 		}
 	}
 	for _, d := range b.Before {
-		received(d.At, []byte(d.XML))
+		received(d.At, d.Metadata)
 	}
 	scoped.saw(&meta)
 	for _, e := range h.entries {
