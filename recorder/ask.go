@@ -34,6 +34,9 @@ type AnswerError struct {
 func (e *AnswerError) Error() string { return e.Err.Error() }
 func (e *AnswerError) Unwrap() error { return e.Err }
 
+// ErrChanged is a Wire's word that the SRC changed its description before ours was sent: what we want may be another thing now.
+var ErrChanged = errors.New("the SRC's description has changed meanwhile")
+
 var (
 	errNoWire = errors.New("there is no way to ask the SRC")
 	errOver   = errors.New("the session has ended")
@@ -222,8 +225,8 @@ func (r *Recorder) reoffer(ctx context.Context, wire Wire, s *session, want sipr
 	}
 	s.asked = nil
 	stillListen, stillSilence := s.differing(s.answer())
-	if s.over || len(stillListen)+len(stillSilence) == 0 || ctx.Err() == context.Canceled {
-		return // another change has come, and brought it
+	if s.over || len(stillListen)+len(stillSilence) == 0 || ctx.Err() == context.Canceled || errors.Is(err, ErrChanged) {
+		return // another change has come, and brought it, or is asked about anew
 	}
 	s.refused = true
 	r.unheeded(s, data, err)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -26,8 +27,11 @@ func (w wire) RequestSnapshot(ctx context.Context, dialog siprec.DialogID, reaso
 
 func answered(err error) error {
 	var refused *srs.RequestError
-	if errors.As(err, &refused) {
+	switch {
+	case errors.As(err, &refused):
 		return &recorder.AnswerError{Status: refused.Status, Err: err}
+	case errors.Is(err, srs.ErrChanged):
+		return fmt.Errorf("%w: %w", recorder.ErrChanged, err)
 	}
 	return err
 }
