@@ -52,12 +52,12 @@ type beginEntry struct {
 
 	// RecordingSession is the same for all recordings of one dialog.
 	RecordingSession string `json:"recording_session,omitempty"`
-
-	Tenant      string   `json:"tenant,omitempty"`
-	ExternalIDs []string `json:"external_ids,omitempty"` // of the kept headers
 	scopeEntry
 	// Before are the metadata of the recording session from before this recording.
 	Before []carried `json:"before,omitempty"`
+
+	Tenant      string   `json:"tenant,omitempty"`
+	ExternalIDs []string `json:"external_ids,omitempty"` // of the kept headers
 }
 
 // A carried document came before a recording began.

@@ -37,12 +37,12 @@ func lines(o *siprec.Offer) []lineEntry {
 	return out
 }
 
-// about completes the first journal entry of a call with what its session's invitation and its SRC's profile say.
-func (r *Recorder) about(s *session, first *journalEntry) {
-	p := r.cfg.Profiles[s.in.SRC]
-	first.Lines = lines(s.offer)
+// about completes the first journal entry of a call with what the invitation, the offer that holds and the SRC's profile say.
+func (r *Recorder) about(in siprec.Invitation, o *siprec.Offer, first *journalEntry) {
+	p := r.cfg.Profiles[in.SRC]
+	first.Lines = lines(o)
 	first.Begin.Tenant = p.Tenant
-	first.Begin.ExternalIDs = siprec.HeaderIDs(s.in.Headers, p.ExternalIDs)
+	first.Begin.ExternalIDs = siprec.HeaderIDs(in.Headers, p.ExternalIDs)
 }
 
 // offer is the offer that the entry tells of, as far as package siprec compares it with metadata; nil when it tells of none.

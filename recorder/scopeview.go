@@ -38,12 +38,10 @@ func (v *scopeView) view(m *siprec.Metadata, start, end time.Time) siprec.Metada
 	}
 	scoped := m.Of(v.id)
 	out.Sessions, out.Groups, out.Streams, out.Extensions = scoped.Sessions, scoped.Groups, scoped.Streams, scoped.Extensions
+	out.Attendances, out.Features, out.Recordings = scoped.Attendances, scoped.Features, scoped.Recordings
 	out.Participants = slices.DeleteFunc(slices.Clone(m.Participants), func(p siprec.Participant) bool { return !v.ever[p.ID] })
 	out.Presences = slices.DeleteFunc(slices.Clone(m.Presences), func(p siprec.Presence) bool {
 		return !v.ever[p.Participant] || !p.To.IsZero() && !p.To.After(start) || end.After(start) && !p.From.Before(end)
 	})
-	elsewhere := func(id siprec.SessionID) bool { return id != "" && id != v.id }
-	out.Attendances = slices.DeleteFunc(slices.Clone(m.Attendances), func(a siprec.Attendance) bool { return elsewhere(a.Session) })
-	out.Features = slices.DeleteFunc(slices.Clone(m.Features), func(c siprec.Capability) bool { return elsewhere(c.Session) })
 	return out
 }

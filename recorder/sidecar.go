@@ -183,23 +183,24 @@ func (h *history) sidecar(plan media.Plan) Sidecar {
 	scoped := scopeView{id: h.scope().CommunicationSession, ever: map[siprec.ParticipantID]bool{}}
 	received := func(at time.Time, raw []byte) {
 		s.Metadata = append(s.Metadata, Received{At: at, XML: string(raw)})
-		if doc, err := siprec.ParseMetadata(raw); err == nil {
-			meta.Apply(doc, at)
-			matching.Metadata(&meta)
-		} else {
+		doc, err := siprec.ParseMetadata(raw)
+		if err != nil {
 			warn.add(string(siprec.WarnUnreadable))
+			return
 		}
+		meta.Apply(doc, at)
+		scoped.saw(&meta)
+		mine := meta.Of(scoped.id)
+		matching.Metadata(&mine)
 	}
 	for _, d := range b.Before {
 		received(d.At, d.Metadata)
 	}
-	scoped.saw(&meta)
 	for _, e := range h.entries {
 		warn.add(e.Warnings...)
 		matching.Offer(e.offer())
 		if e.Metadata != nil {
 			received(e.At, e.Metadata)
-			scoped.saw(&meta)
 		}
 		for _, st := range e.Streams {
 			if st.Channel < len(labels) {

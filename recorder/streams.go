@@ -77,6 +77,17 @@ func (s *session) entries(c *call) []streamEntry {
 	return out
 }
 
+// offerOf is what of the SRC's description is about a call: the m-lines of its labels, and those that are nobody's.
+func (s *session) offerOf(c *call) *siprec.Offer {
+	o := &siprec.Offer{}
+	for i, m := range s.offer.Media {
+		if owner := s.owners[s.labels[i]]; owner == c || owner == nil {
+			o.Media = append(o.Media, m)
+		}
+	}
+	return o
+}
+
 // activeStreams counts the streams on which sound is let in.
 func activeStreams(streams []media.Stream) int {
 	n := 0

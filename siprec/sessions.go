@@ -150,6 +150,9 @@ func (m *Metadata) Of(id SessionID) Metadata {
 		return out
 	}
 	out.Sessions, out.Groups, out.Participants, out.Streams, out.Members = nil, nil, nil, nil, nil
+	out.Attendances = slices.DeleteFunc(slices.Clone(m.Attendances), func(a Attendance) bool { return a.Session != "" && a.Session != id })
+	out.Features = slices.DeleteFunc(slices.Clone(m.Features), func(c Capability) bool { return c.Session != "" && c.Session != id })
+	out.Recordings = slices.DeleteFunc(slices.Clone(m.Recordings), func(a SessionRecording) bool { return a.Session != id })
 	for _, s := range m.Sessions {
 		if s.ID != id {
 			continue
