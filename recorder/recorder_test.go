@@ -183,7 +183,7 @@ func TestOneUsableLine(t *testing.T) {
 // TestHoldWithoutPorts: a re-INVITE holds both streams and adds a third, for which no port is free. It is refused, and the
 // hold is made all the same; the next re-INVITE works.
 func TestHoldWithoutPorts(t *testing.T) {
-	const low = 39800 // two pairs, for two streams
+	const low = 17400 // two pairs, for two streams
 	b := newBenchOn(t, t.TempDir(), newFake(t), recordAll, true, media.Config{Addr: loopback, PortMin: low, PortMax: low + 3})
 	in := invitation("call")
 	answer, err := b.Begin(t.Context(), in)
