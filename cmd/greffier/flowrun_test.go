@@ -36,11 +36,13 @@ type flowRun struct {
 	err       error
 }
 
-// TestFlows does every flow over every transport, many at once, and looks at what was kept.
+// TestFlows does every flow over every transport, many at once, and looks at what was kept. A client with more calls dies meanwhile.
 func TestFlows(t *testing.T) {
 	t.Parallel()
 	p, dir := newPKI(t), t.TempDir()
 	s := startFlows(t, p, dir)
+	mourning := t.TempDir() // a server of its own: its dead clients are not waited for before those of the flows
+	die(t, start(t, mourning, recordAll, "--media-silence=1s").address("udp"))
 	for _, run := range runFlows(t, s, p, flows...) {
 		t.Run(run.name+"/"+run.transport, func(t *testing.T) {
 			if run.err != nil {
@@ -49,6 +51,8 @@ func TestFlows(t *testing.T) {
 			run.check(t, dir, run.callID(run.transport))
 		})
 	}
+	t.Run("dead", func(t *testing.T) { checkDead(t, mourning) })
+	verifyGood(t, mourning)
 	verifyGood(t, dir)
 }
 

@@ -64,7 +64,7 @@ var flows = []flow{
 	{
 		name: "lost", about: "the client dies in the middle of the call: first, because it takes longest",
 		steps: []step{opening, {how: vanish}},
-		want: []kept{{docs: 1, cause: siprec.EndLost, maybe: "media-missing", gaps: [2][]media.Cause{{"ended"}, {"ended"}}, channels: [2]keptChannel{
+		want: []kept{{docs: 1, cause: siprec.EndLost, maybe: "media-missing", channels: [2]keptChannel{
 			{tones: []int{400}, who: throughout(alice)},
 			{tones: []int{500}, who: throughout(bob)},
 		}}},

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -308,7 +310,11 @@ func sipp(ctx context.Context, sounds, server, transport, scenario, callID strin
 			return err
 		}
 	}
-	cmd := exec.CommandContext(ctx, "sipp", server, "-sf", filepath.Base(scenario), "-m", "1", "-i", "127.0.0.1", "-t", map[string]string{"udp": "u1", "tcp": "t1"}[transport],
+	port, err := unusedPort()
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, "sipp", server, "-sf", filepath.Base(scenario), "-m", "1", "-i", "127.0.0.1", "-p", port, "-t", map[string]string{"udp": "u1", "tcp": "t1"}[transport],
 		"-cid_str", callID, "-aa", "-timeout", "30s", "-timeout_error", "-trace_err", "-nostdin")
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "TERM=dumb")
@@ -322,4 +328,33 @@ func sipp(ctx context.Context, sounds, server, transport, scenario, callID strin
 		out = append(out, b...)
 	}
 	return fmt.Errorf("sipp: %w\n%s", err, lastLines(string(out), 60))
+}
+
+// SIPp's ports are taken from where the system takes none by itself, so that nobody else is given one meanwhile.
+const (
+	sippPorts     = 10000
+	sippPortCount = 10000
+)
+
+// unusedPort finds a port for one SIPp. By itself each takes the first that is free, from 5060 on, and answers for the one before it,
+// which has died: it would never be missed.
+func unusedPort() (string, error) {
+	var errs []error
+	for range 10 {
+		addr := fmt.Sprintf("127.0.0.1:%d", sippPorts+rand.IntN(sippPortCount))
+		udp, err := net.ListenPacket("udp", addr)
+		if err == nil {
+			err = udp.Close()
+		}
+		tcp, err2 := net.Listen("tcp", addr)
+		if err2 == nil {
+			err2 = tcp.Close()
+		}
+		if err == nil && err2 == nil {
+			_, port, err := net.SplitHostPort(addr)
+			return port, err
+		}
+		errs = append(errs, err, err2)
+	}
+	return "", errors.Join(errs...)
 }
