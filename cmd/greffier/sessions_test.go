@@ -504,6 +504,32 @@ func TestRefusedNo(t *testing.T) {
 	verifyGood(t, dir)
 }
 
+// TestGoneAtReinvite: an SRC that answers a re-INVITE of ours with 481 has no such session any more, and neither have we.
+func TestGoneAtReinvite(t *testing.T) {
+	const phase = 2 * time.Second
+	dir := t.TempDir()
+	s := start(t, dir, neverBob(t))
+	call, err := s.src("udp").Invite(t.Context(), siprectest.CallSpec{
+		Streams:   []siprectest.StreamSpec{{Label: "1", Source: phases(phase, 440)}, {Label: "2", Source: phases(phase, 880)}},
+		Metadata:  wanted("1", "2"),
+		Timeline:  changes(phase, unwanted("1", "2").Marshal()),
+		OnRequest: statuses(map[string]int{"INVITE": 481}),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer call.Abandon()
+	if err := call.Play(t.Context(), 2*phase); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "session ended", 20*time.Second, func() bool { _, all := s.recorder.Calls(); return all == 0 })
+	rows := inOrder(settle(t, dir, 2, 20*time.Second))
+	if rows[1].State != "not_recorded" || rows[1].EndedAt.IsZero() {
+		t.Errorf("the call that was going on %+v", rows[1])
+	}
+	verifyGood(t, dir)
+}
+
 // TestSnapshot: metadata that cannot be understood without more are asked for, once; what comes changes nothing of what was decided.
 func TestSnapshot(t *testing.T) {
 	dir := t.TempDir()

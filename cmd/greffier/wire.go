@@ -18,7 +18,11 @@ import (
 type wire struct{ sip *srs.Server }
 
 func (w wire) Reoffer(ctx context.Context, dialog siprec.DialogID, a siprec.Answer) error {
-	return answered(w.sip.Reoffer(ctx, dialog, a))
+	err := w.sip.Reoffer(ctx, dialog, a)
+	if errors.Is(err, srs.ErrGone) { // the SRC has answered that it knows no such session
+		err = errors.Join(err, w.sip.Hangup(ctx, dialog, siprec.EndLost, "the session is gone"))
+	}
+	return answered(err)
 }
 
 func (w wire) RequestSnapshot(ctx context.Context, dialog siprec.DialogID, reason string) error {
