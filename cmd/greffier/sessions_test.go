@@ -733,9 +733,9 @@ func TestTwoBecomeOne(t *testing.T) {
 		}
 		for n, l := range labels(r) {
 			at := slices.Index([]siprec.Label{"1", "2", "3", "4"}, l)
-			f, least := before[at], 4
+			f, least := before[at], 2
 			if i == 2 {
-				f, least = after[at], 7
+				f, least = after[at], 3
 			}
 			if got := heard(channels[n], rate, append(before, after...)...); len(got) != 1 || got[f] < least {
 				t.Errorf("recording %d, label %s: bursts %v, want %d of %v", i, l, got, least, f)
