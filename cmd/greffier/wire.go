@@ -81,6 +81,9 @@ func (m *Main) endIfGone(ctx context.Context, dialog siprec.DialogID) {
 		return
 	case ctx.Err() != nil || errors.Is(err, srs.ErrNoDialog):
 		return
+	case !errors.Is(err, srs.ErrGone) && !errors.Is(err, srs.ErrSilent): // trouble of ours ends no session
+		m.log.Warn("an SRC could not be asked whether it is there", zap.Error(err))
+		return
 	}
 	m.log.Info("a session's SRC is gone", zap.Error(err))
 	if err := m.sip.Hangup(ctx, dialog, siprec.EndLost, "no media"); err != nil && ctx.Err() == nil {

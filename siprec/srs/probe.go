@@ -43,8 +43,8 @@ func (s *Server) probe(asked, base context.Context, d *dialog) error {
 	} else {
 		err = s.renegotiate(asked, base, d, nil)
 	}
-	if r := (*RequestError)(nil); errors.As(err, &r) {
-		return nil
+	if r := (*RequestError)(nil); errors.As(err, &r) || errors.Is(err, errNotTaken) {
+		return nil // it has answered
 	}
 	return err
 }

@@ -136,7 +136,10 @@ func (s *Server) offer(ctx context.Context, d *dialog, sdp []byte, orig siprec.O
 		return ErrNoDialog
 	}
 	d.sdp, d.orig = sdp, orig
-	return s.applyAnswer(ctx, d, res, repeated)
+	if err := s.applyAnswer(ctx, d, res, repeated); err != nil {
+		return fmt.Errorf("%w: %w", errNotTaken, err)
+	}
+	return nil
 }
 
 // refreshBy sends a session refresh request. The client may ask for a longer session interval with a 422 (RFC 4028 section 7.3).

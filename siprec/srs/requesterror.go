@@ -25,6 +25,10 @@ var (
 	ErrNotAllowed = errors.New("the client does not take this request")
 	// ErrChanged says that the client changed its session description meanwhile: answer the new one, and try again.
 	ErrChanged = errors.New("the client's session description has changed")
+
+	// errNotTaken says that the client accepted a re-INVITE of ours, and that what it answered is of no use. It is there, and
+	// the session is refreshed.
+	errNotTaken = errors.New("the client's answer is not taken")
 )
 
 // A RequestError is a refusal of a request of ours; the session goes on as it was.
