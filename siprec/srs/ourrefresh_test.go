@@ -42,7 +42,9 @@ func TestRefreshedWithoutDescription(t *testing.T) {
 	r.server.Sweep()
 	c.replyWith(c.request("INVITE"), "200 OK", "", "", "Session-Expires: 1800;refresher=uac")
 	c.request("ACK")
-	waitFor(t, "the answer to be refused", func() bool { return r.logs.FilterMessage("session not refreshed").Len()+r.logs.FilterMessage("answer to our refresh not taken").Len() > 0 })
+	waitFor(t, "the answer to be refused", func() bool {
+		return r.logs.FilterMessage("session not refreshed").Len()+r.logs.FilterMessage("answer to our refresh not taken").Len() > 0
+	})
 	clk.add(10 * time.Second)
 	r.server.Sweep()
 	if r.server.Refreshing() {

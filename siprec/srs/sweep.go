@@ -92,6 +92,9 @@ func (s *Server) refresh(ctx context.Context, d *dialog) {
 	switch {
 	case err == nil:
 		return
+	case errors.Is(err, errNotTaken):
+		s.log.Warn("answer to our refresh not taken", zap.String("call_id", d.id.CallID), zap.Error(err))
+		return
 	case errors.Is(err, ErrGone):
 		s.expire(ctx, d)
 		return
