@@ -163,7 +163,7 @@ func (t *sessionTimer) answered(o timerOffer, minSE time.Duration, now time.Time
 		a = timerAnswer{}
 	case o.interval == 0:
 		a = timerAnswer{interval: max(t.interval, minSE), refresher: refresherUAS}
-	case o.refresher == refresherUAC: // of our transaction
+	case o.refresher == refresherUAC, ours && o.refresher == "": // of our transaction; one that is left out stays who it was
 		a.refresher = refresherUAS
 	}
 	t.restart(a, now)
