@@ -54,3 +54,15 @@ func TestRefreshedWithoutDescription(t *testing.T) {
 	}
 	c.bye()
 }
+
+// TestShortIntervalOfAClientWithoutTimers: a proxy asked for it, and the client knows nothing of a 422, which would cost the
+// recording: only a client that supports timers may be refused (RFC 4028 section 9).
+func TestShortIntervalOfAClientWithoutTimers(t *testing.T) {
+	r := start(t, newFake(t))
+	c := r.dial("udp").caller()
+	ok := c.open(multipartType, both("sendonly"), "Session-Expires: 60")
+	if se := ok.header.Get("Session-Expires"); se != "" {
+		t.Errorf("Session-Expires %q, which is shorter than any may be", se)
+	}
+	c.bye()
+}
