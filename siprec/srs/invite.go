@@ -52,12 +52,12 @@ func (s *Server) onInvite(ctx context.Context, in *inbound) {
 	}
 }
 
-// checkTimer refuses a session interval that is too short (RFC 4028 section 9).
+// checkTimer refuses a session interval that is too short, of a client that can ask for another one (RFC 4028 section 9).
 func checkTimer(o timerOffer) *failure {
 	if o.malformed {
 		return malformed("Session-Expires cannot be read")
 	}
-	if o.interval > 0 && o.interval < minSessionExpires {
+	if o.supported && o.interval > 0 && o.interval < minSessionExpires {
 		return &failure{
 			status: 422, kind: siprec.Malformed, reason: "the session interval is too small",
 			headers: []sip.Header{sip.NewHeader("Min-SE", fmt.Sprint(int(minSessionExpires/time.Second)))},

@@ -41,7 +41,7 @@ func TestRefusedInvites(t *testing.T) {
 		"broken description":     {"application/sdp", "m=\r\n", nil, 400, "", ""},
 		"no media":               {"application/sdp", "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nt=0 0\r\n", nil, 488, "", ""},
 		"unknown dialog":         {multipartType, body, []string{"To: <sip:a@b>;tag=gone"}, 481, "", ""},
-		"short session":          {multipartType, body, []string{"Session-Expires: 30"}, 422, "Min-Se", "90"},
+		"short session":          {multipartType, body, []string{"Supported: timer", "Session-Expires: 30"}, 422, "Min-Se", "90"},
 		"Session-Expires":        {multipartType, body, []string{"x: soon"}, 400, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {

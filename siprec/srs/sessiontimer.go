@@ -58,7 +58,7 @@ func readTimer(m sip.Message) timerOffer {
 // respected. The client refreshes wherever it may; when it must be us and we cannot
 // (the client takes neither UPDATE nor re-INVITE), the timer is declined by leaving it out.
 func (o timerOffer) answer(weCanRefresh bool) timerAnswer {
-	if o.interval == 0 {
+	if o.interval < minSessionExpires { // none, or one that no timer may have
 		return timerAnswer{}
 	}
 	a := timerAnswer{interval: o.interval, refresher: refresherUAC, require: true}
