@@ -12,10 +12,10 @@ import (
 	"github.com/greffier/greffier/siprec"
 )
 
-// dialogOf finds the request's dialog. One that a certificate opened is touched by its profile only.
+// dialogOf finds the request's dialog. One that a certificate or a password opened is touched by its profile only.
 func (s *Server) dialogOf(in *inbound) *dialog {
 	d := s.dialogs.find(dialogID(in.req))
-	if d != nil && d.src != in.src && len(d.src.TLSNames) > 0 {
+	if d != nil && d.src != in.src && (len(d.src.TLSNames) > 0 || d.src.Digest.asked()) {
 		return nil
 	}
 	return d
