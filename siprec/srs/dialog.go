@@ -197,6 +197,13 @@ func (d *dialog) forgetAck(n uint32) {
 	d.calmed()
 }
 
+// unacked counts the 2xx that wait for their ACK.
+func (d *dialog) unacked() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.acks)
+}
+
 // acked passes an ACK on to whoever repeats the 2xx that it acknowledges; a second one is dropped.
 func (d *dialog) acked(ack *sip.Request) {
 	d.mu.Lock()

@@ -33,6 +33,10 @@ const (
 	// maxIdentifier is the longest Call-ID or tag that is accepted, in bytes.
 	maxIdentifier = 512
 
+	// maxUnacked is how many 2xx to INVITEs of one dialog may be without their ACK at once. Each is repeated for half a minute; there
+	// are clients that never acknowledge a re-INVITE.
+	maxUnacked = 16
+
 	// maxRoutes is the longest route set that is accepted.
 	maxRoutes = 16
 

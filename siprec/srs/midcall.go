@@ -36,6 +36,12 @@ func (s *Server) within(ctx context.Context, in *inbound) *dialog {
 		d.heardFrom(in.from)
 		d.release()
 		s.refuse(in, crossing("an INVITE of ours is not answered yet"))
+	case err == nil && in.req.IsInvite() && d.unacked() >= maxUnacked:
+		d.heardFrom(in.from)
+		d.release()
+		f := overlapping()
+		f.reason = "too many INVITEs of this dialog are not acknowledged: send their ACKs"
+		s.refuse(in, f)
 	case err == nil:
 		d.heardFrom(in.from)
 		return d
@@ -60,6 +66,7 @@ func (s *Server) onReinvite(ctx context.Context, in *inbound) {
 	if res == nil {
 		return
 	}
+	in.req.SetBody(nil) // as in onInvite
 	ack, ok := s.untilAcked(in, d, res)
 	switch {
 	case offered:
