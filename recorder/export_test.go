@@ -2,6 +2,7 @@ package recorder
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/greffier/greffier/siprec"
 )
@@ -94,4 +95,19 @@ func (r *Recorder) CheckSession(dialog siprec.DialogID) error {
 		}
 	}
 	return nil
+}
+
+// A SessionState lets a test give a session metadata without settling them, as if much had come before.
+type SessionState struct{ s *session }
+
+// SessionState gives that of a dialog.
+func (r *Recorder) SessionState(dialog siprec.DialogID) SessionState {
+	return SessionState{r.session(dialog)}
+}
+
+// Learn takes a document.
+func (x SessionState) Learn(d *siprec.Document, at time.Time) {
+	x.s.turn.Lock()
+	defer x.s.turn.Unlock()
+	x.s.learn(d, at)
 }
