@@ -2,6 +2,8 @@ package recorder
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/greffier/greffier/siprec"
@@ -110,4 +112,18 @@ func (x SessionState) Learn(d *siprec.Document, at time.Time) {
 	x.s.turn.Lock()
 	defer x.s.turn.Unlock()
 	x.s.learn(d, at)
+}
+
+// Awaited lists the labels of which the watch expects packets, of all recordings of a session.
+func (r *Recorder) Awaited(dialog siprec.DialogID) string {
+	var out []string
+	for _, c := range r.session(dialog).list() {
+		for _, s := range *c.watched.Load() {
+			if s.active {
+				out = append(out, string(s.label))
+			}
+		}
+	}
+	slices.Sort(out)
+	return strings.Join(out, " ")
 }
