@@ -91,6 +91,9 @@ func (s *session) touch(at time.Time) { s.heard.Store(at.UnixNano()) }
 // learn takes a document into the state.
 func (s *session) learn(d *siprec.Document, at time.Time) {
 	s.doubts.raise(s.metadata.Doubts(d), d)
+	if s.scopes.Known() {
+		s.metadata.MakeRoom(d, s.scopes.Active())
+	}
 	s.metadata.Apply(d, at)
 	s.scopes.Apply(d)
 	if d.DataMode != siprec.Partial && len(d.Sessions) > 0 {

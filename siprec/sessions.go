@@ -110,6 +110,11 @@ func (s *Scopes) streams(d *Document) {
 	if d.DataMode != Partial && len(d.Streams) > 0 {
 		s.claims = nil
 	}
+	if len(s.claims)+len(d.Streams) > MaxStreams { // of a session that is changed by partial documents only
+		s.claims = kept(s.claims, func(c claim) bool {
+			return c.Disassociate.Raw == "" && (c.Session == "" || slices.Contains(s.active, c.Session))
+		})
+	}
 	for _, x := range d.Streams {
 		same := func(c claim) bool { return c.ID == x.ID && (x.ID != "" || c.Label == x.Label) }
 		if i := slices.IndexFunc(s.claims, same); i >= 0 {
