@@ -29,6 +29,9 @@ func (s *session) plan() plan {
 	}
 	for _, l := range s.labels {
 		id, ok := s.scopes.Owner(l)
+		if !ok && s.scopes.Leaving(l) {
+			continue // not even an orphan: nobody hears it
+		}
 		i := slices.IndexFunc(p.scopes, func(x scope) bool { return x.id == id })
 		if !ok || i < 0 || s.shared(l, id) {
 			p.orphans = append(p.orphans, l)

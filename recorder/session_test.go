@@ -135,7 +135,8 @@ func TestSessions(t *testing.T) {
 		{"a label of nobody, when a second call comes that is not recorded", "", []step{
 			{siprec.Complete, "A 1=A", offered, "recvonly recvonly recvonly recvonly", "1 0 0"},
 			{siprec.Partial, "b 2=b", offered, "recvonly inactive inactive inactive", "1 1 0"},
-			{siprec.Partial, "b-", offered, "recvonly recvonly recvonly recvonly", "1 1 0"},
+			{siprec.Partial, "b-", offered, "recvonly inactive recvonly recvonly", "1 1 0"},
+			{siprec.Partial, "2=A", offered, "recvonly recvonly recvonly recvonly", "1 1 0"},
 		}},
 		{"the next is not recorded, and refused", siprec.DeclineRefuse, []step{
 			{siprec.Complete, "A 1=A 2=A", offered[:2], "recvonly recvonly", "1 0 0"},

@@ -1,6 +1,9 @@
 package siprec
 
-import "slices"
+import (
+	"maps"
+	"slices"
+)
 
 // Scopes is which communication sessions (CSs) a recording session carries now, and which label is whose, as far as the documents
 // so far say. The zero value is the state before the first document.
@@ -13,7 +16,9 @@ type Scopes struct {
 	active []SessionID // in the order in which they were first described
 	ended  []SessionID // were active
 	claims []claim
-	count  int // documents
+	count  int               // documents
+	since  map[SessionID]int // the document by which each active one began
+	left   map[Label]int     // the document by which the CS ended that had a label
 }
 
 // A claim is a stream that is described now, and the document that did so last.
@@ -31,8 +36,12 @@ func (s *Scopes) Active() []SessionID { return slices.Clone(s.active) }
 // Apply takes a document.
 func (s *Scopes) Apply(d *Document) {
 	s.count++
+	if d.DataMode != Partial {
+		clear(s.left) // what was on its way has come
+	}
 	s.sessions(d)
 	s.streams(d)
+	s.forgetLeft()
 }
 
 func (s *Scopes) sessions(d *Document) {
@@ -59,6 +68,7 @@ func (s *Scopes) sessions(d *Document) {
 	if !s.Known() && len(d.Sessions) > 0 && !slices.ContainsFunc(here, func(id SessionID) bool { return !isGone(id) }) {
 		for _, x := range d.Sessions {
 			s.active = addNew(s.active, x.ID)
+			s.began(x.ID)
 		}
 		return
 	}
@@ -90,10 +100,23 @@ func (s *Scopes) begin(id SessionID) {
 		return
 	}
 	s.active = addNew(s.active, id)
+	s.began(id)
 	s.ended = slices.DeleteFunc(s.ended, func(x SessionID) bool { return x == id })
 }
 
+func (s *Scopes) began(id SessionID) {
+	if _, known := s.since[id]; !known {
+		set(&s.since, id, s.count)
+	}
+}
+
 func (s *Scopes) end(id SessionID) {
+	delete(s.since, id)
+	for _, c := range s.claims {
+		if c.Session == id && c.Label != "" && (len(s.left) < MaxStreams || s.left[c.Label] > 0) {
+			set(&s.left, c.Label, s.count)
+		}
+	}
 	s.active = slices.DeleteFunc(s.active, func(x SessionID) bool { return x == id })
 	s.ended = limited(addNew(s.ended, id))
 }
@@ -116,6 +139,9 @@ func (s *Scopes) streams(d *Document) {
 		})
 	}
 	for _, x := range d.Streams {
+		if slices.Contains(s.active, x.Session) {
+			delete(s.left, x.Label)
+		}
 		same := func(c claim) bool { return c.ID == x.ID && (x.ID != "" || c.Label == x.Label) }
 		if i := slices.IndexFunc(s.claims, same); i >= 0 {
 			x.Session, x.Label = newerText(s.claims[i].Session, x.Session), newerText(s.claims[i].Label, x.Label)
@@ -126,8 +152,21 @@ func (s *Scopes) streams(d *Document) {
 	}
 }
 
+// Leaving tells whether a label that nobody claims was that of a CS that has ended, while others that go on were there already. What
+// comes on it was on its way for the one that ended, and is nobody else's until a document claims it or is complete, or a CS begins.
+func (s *Scopes) Leaving(l Label) bool {
+	at, ok := s.left[l]
+	return ok && slices.ContainsFunc(s.active, func(id SessionID) bool { return s.since[id] < at })
+}
+
+// forgetLeft forgets the labels of which all CSs that go on came later.
+func (s *Scopes) forgetLeft() {
+	maps.DeleteFunc(s.left, func(l Label, _ int) bool { return !s.Leaving(l) })
+}
+
 // Owner is the CS of the stream with the label: of the newest document that describes one. False: no stream has the label, none of a CS
-// that goes on, or two CSs claim it at once. A label that nobody claims belongs to the only CS that goes on, if there is one only.
+// that goes on, or two CSs claim it at once. A label that nobody claims belongs to the only CS that goes on, if there is one only and the
+// label is not Leaving.
 func (s *Scopes) Owner(l Label) (SessionID, bool) {
 	newest, owner, found := 0, SessionID(""), false
 	for _, c := range s.claims {
@@ -141,7 +180,7 @@ func (s *Scopes) Owner(l Label) (SessionID, bool) {
 			return "", false
 		}
 	}
-	if !found && len(s.active) == 1 {
+	if !found && len(s.active) == 1 && !s.Leaving(l) {
 		return s.active[0], true
 	}
 	return owner, found
