@@ -190,7 +190,8 @@ func (r *Recorder) undo(ctx context.Context, s *session, cause siprec.EndCause, 
 	var errs []error
 	for _, c := range s.list() {
 		if c.recording != nil {
-			errs = append(errs, r.abandon(ctx, c))
+			ended := endedData{Cause: string(siprec.EndDeclined), At: utcMS(at)} // that of a recording of which nobody was told
+			errs = append(errs, r.witness(ctx, EventEnded, c.id, "", ended), r.abandon(ctx, c))
 		} else {
 			r.endCall(c, cause, at)
 		}

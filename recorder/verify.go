@@ -126,7 +126,7 @@ func (s *story) tell(e audit.Entry) error {
 		if err := json.Unmarshal(e.Data, &d); err != nil {
 			return err
 		}
-		s.cancelled = d.Cause == string(siprec.EndCancel)
+		s.cancelled = d.Cause == string(siprec.EndCancel) || d.Cause == string(siprec.EndDeclined)
 	case e.Type == EventStored && done:
 		s.stored, s.objects = true, objectData{}
 		return json.Unmarshal(e.Data, &s.objects)

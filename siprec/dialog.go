@@ -67,6 +67,6 @@ const (
 
 	// EndSession: the communication session ended; the recording session goes on.
 	EndSession EndCause = "session-ended"
-	// EndDeclined: the INVITE was refused, because nothing of it was to be recorded.
+	// EndDeclined: the INVITE was refused, because nothing of it was to be recorded, or not all that was to be could.
 	EndDeclined EndCause = "declined"
 )
