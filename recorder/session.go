@@ -239,6 +239,7 @@ func (r *Recorder) Update(ctx context.Context, dialog siprec.DialogID, ch siprec
 	}
 	if err := r.settle(ctx, s, ch, false); err != nil {
 		s.offer, s.labels, s.protections = offer, labels, keys
+		r.restore(s)
 		r.reconsider(s)
 		return siprec.Answer{}, err
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 
+	"go.uber.org/zap"
+
 	"github.com/greffier/greffier/media"
 	"github.com/greffier/greffier/policy"
 	"github.com/greffier/greffier/siprec"
@@ -144,4 +146,26 @@ func (r *Recorder) changeStreams(ctx context.Context, c *call, before []media.St
 	}
 	c.streams = wanted
 	return nil
+}
+
+// restore gives every recording of a session the description back that holds, after one was rejected which some had taken already: the
+// SRC goes on to send as before (RFC 3264 section 8). What was silenced meanwhile stays so.
+func (r *Recorder) restore(s *session) {
+	for _, c := range s.list() {
+		class, ok := r.cfg.Policy.Class(c.decision.Class)
+		if c.recording == nil || !ok {
+			continue
+		}
+		before := c.streams
+		s.assign(c, r.cfg.Policy, class)
+		c.streams = c.streams[:len(before)] // no stream is opened here
+		for i := range before {
+			c.streams[i].Active = c.streams[i].Active && before[i].Active
+		}
+		if err := c.recording.Update(c.streams); err != nil {
+			c.log().Error("restore streams", zap.Error(err))
+		}
+		c.forget(len(before))
+		c.publish(r.cfg.Clock())
+	}
 }
