@@ -37,6 +37,7 @@ type call struct {
 	pausedBy string               // the reason; "": it is not
 	muted    string               // the reason for which we paused it; "": we did not
 	warnings []string             // for the next journal entry
+	quieted  bool                 // a stream was silenced, and nobody was told yet
 	warned   map[string]bool
 	logs     *zap.Logger // where log says something
 

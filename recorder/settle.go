@@ -116,6 +116,7 @@ func (r *Recorder) silence(s *session, c *call, p plan, ch siprec.Change) {
 		}
 	}
 	r.park(s, c, passing, ch.At)
+	c.quieted = c.quieted || len(passing) > 0
 	quiet, changed := slices.Clone(c.streams), false
 	for l, i := range c.index {
 		if quiet[i].Active && !s.hears(c, l) {
@@ -128,7 +129,7 @@ func (r *Recorder) silence(s *session, c *call, p plan, ch siprec.Change) {
 	if err := c.recording.Update(quiet); err != nil {
 		c.log().Error("silence streams", zap.Error(err))
 	}
-	c.streams = quiet
+	c.streams, c.quieted = quiet, true
 }
 
 // decide decides about the CSs that have no call yet. Its events are in one commit, of which the SRC waits for the end: a decision
@@ -202,7 +203,7 @@ func (r *Recorder) change(ctx context.Context, s *session, c *call, ch siprec.Ch
 	if c.renamed {
 		entry.Scope, c.renamed = s.scopeOf(c), false
 	}
-	if ch.Offer == nil && !s.stale(c) {
+	if ch.Offer == nil && !s.stale(c) && !c.quieted {
 		if entry.Metadata == nil {
 			if entry.Warnings == nil && entry.Scope == nil {
 				return nil
@@ -218,7 +219,9 @@ func (r *Recorder) change(ctx context.Context, s *session, c *call, ch siprec.Ch
 	before := slices.Clone(c.streams)
 	s.assign(c, r.cfg.Policy, class)
 	entry.Streams, entry.Lines = s.entries(c), lines(s.offerOf(c))
-	return r.changeStreams(ctx, c, before, entry, ch.Metadata != nil)
+	err := r.changeStreams(ctx, c, before, entry, ch.Metadata != nil)
+	c.quieted = c.quieted && err != nil
+	return err
 }
 
 // stale tells whether a call does not hear exactly what it should.
