@@ -92,9 +92,10 @@ func (r *Recorder) decideAbout(s *session, x *scope, labels []siprec.Label, ch s
 		legs: legs{index: map[siprec.Label]int{}}, warned: map[string]bool{},
 	}
 	meta := s.metadata.Of(x.id)
-	if s.decided && ch.Metadata != nil { // what was said of the recording session while it carried another CS says nothing of this one
+	if s.decided && x.named { // what was said of the recording session while it carried another CS says nothing of this one
 		meta.Extensions = slices.DeleteFunc(slices.Clone(meta.Extensions), func(e siprec.Extension) bool {
-			return e.Parent == "" && !slices.Contains(ch.Metadata.Extensions, e)
+			now := ch.Metadata != nil && slices.Contains(ch.Metadata.Extensions, e)
+			return e.Parent == "" && !now && !slices.Contains(s.said[x.id], e)
 		})
 	}
 	c.key = meta.CallKey(s.in.Dialog.CallID)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -37,7 +38,8 @@ type session struct {
 	decided   bool // about some CS
 	metadata  siprec.Metadata
 	scopes    siprec.Scopes
-	documents []carried // since the last complete one, for recordings that begin later
+	documents []carried                               // since the last complete one, for recordings that begin later
+	said      map[siprec.SessionID][]siprec.Extension // of the recording session, when each CS that goes on began
 
 	offer       *siprec.Offer                // the SRC's description
 	labels      []siprec.Label               // of its m-lines
@@ -95,7 +97,9 @@ func (s *session) learn(d *siprec.Document, at time.Time) {
 		s.metadata.MakeRoom(d, s.scopes.Active())
 	}
 	s.metadata.Apply(d, at)
+	before := s.scopes.Active()
 	s.scopes.Apply(d)
+	s.hearsay(before, d)
 	if d.DataMode != siprec.Partial && len(d.Sessions) > 0 {
 		s.documents = nil
 	}
@@ -106,6 +110,28 @@ func (s *session) learn(d *siprec.Document, at time.Time) {
 			s.documents = slices.Clone(s.documents[i+1:])
 			break
 		}
+	}
+}
+
+// hearsay notes what a document that begins CSs says of the recording session.
+func (s *session) hearsay(before []siprec.SessionID, d *siprec.Document) {
+	active := s.scopes.Active()
+	maps.DeleteFunc(s.said, func(id siprec.SessionID, _ []siprec.Extension) bool { return !slices.Contains(active, id) })
+	if len(d.Extensions) == 0 {
+		return
+	}
+	var said []siprec.Extension
+	for _, id := range active {
+		if slices.Contains(before, id) {
+			continue
+		}
+		if said == nil {
+			said = slices.DeleteFunc(slices.Clone(d.Extensions), func(e siprec.Extension) bool { return e.Parent != "" })
+		}
+		if s.said == nil {
+			s.said = map[siprec.SessionID][]siprec.Extension{}
+		}
+		s.said[id] = said
 	}
 }
 
