@@ -98,6 +98,9 @@ func (u *update) sessions() {
 	for _, s := range u.d.Sessions {
 		s.SIPSessionIDs, s.Reasons = slices.Clone(s.SIPSessionIDs), slices.Clone(s.Reasons)
 		u.m.Sessions = merge(u.m, u.m.Sessions, MaxSessions, func(o Session) bool { return o.ID == s.ID }, s, func(old, s Session) Session {
+			if again := old.Stop.Raw != "" && s.Stop.Raw == "" && u.complete; again && len(s.SIPSessionIDs) > 0 && !slices.Contains(s.SIPSessionIDs, old.sipSessionID()) {
+				old.SIPSessionIDs, old.Reasons, old.Group = nil, nil, "" // another call, by a name that was used before
+			}
 			s.Group = newerText(old.Group, s.Group)
 			s.Start, s.Stop = u.newer(old.Start, s.Start), u.newer(old.Stop, s.Stop)
 			// In the order in which they were first seen, so that CallKey does not change.
@@ -176,4 +179,12 @@ func (u *update) extensions() {
 		u.m.warn(WarnTooMany)
 	}
 	u.m.Extensions = list
+}
+
+// sipSessionID is the first SIP session identifier, or "".
+func (s Session) sipSessionID() string {
+	if len(s.SIPSessionIDs) == 0 {
+		return ""
+	}
+	return s.SIPSessionIDs[0]
 }
