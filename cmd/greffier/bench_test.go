@@ -56,8 +56,8 @@ type measured struct {
 	Failed           int     `json:"sessions_failed"`
 }
 
-// A step is the server and the floors at one number of sessions.
-type step struct {
+// A benchStep is the server and the floors at one number of sessions.
+type benchStep struct {
 	Sessions   int      `json:"sessions"`
 	Server     measured `json:"server"`
 	Drain      measured `json:"bare_drain"`
@@ -80,12 +80,12 @@ type arrival struct {
 
 // results are everything, as BENCH_JSON has it.
 type results struct {
-	At      time.Time  `json:"at"`
-	CPUs    int        `json:"cpus"`
-	Go      string     `json:"go"`
-	Steps   []step     `json:"steps"`
-	Arrival *arrival   `json:"arrival,omitempty"`
-	Finish  *finishing `json:"finish,omitempty"`
+	At      time.Time   `json:"at"`
+	CPUs    int         `json:"cpus"`
+	Go      string      `json:"go"`
+	Steps   []benchStep `json:"steps"`
+	Arrival *arrival    `json:"arrival,omitempty"`
+	Finish  *finishing  `json:"finish,omitempty"`
 }
 
 // TestBench measures the built program as a process of its own, beside three floors; see docs/performance.md. It reads
@@ -99,7 +99,7 @@ func TestBench(t *testing.T) {
 	}
 	r := results{At: time.Now().UTC().Truncate(time.Second), CPUs: runtime.NumCPU(), Go: runtime.Version()}
 	for _, n := range stepsWanted(t) {
-		s := step{Sessions: n}
+		s := benchStep{Sessions: n}
 		run := func(name, as string, rate float64, window time.Duration, m *measured) bool {
 			return t.Run(fmt.Sprintf("%d/%s", n, name), func(t *testing.T) { *m = measure(t, as, n, rate, window) })
 		}
