@@ -3,14 +3,10 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -41,49 +37,6 @@ func launch(t *testing.T, as string, env ...string) *process {
 		cmd.Env = append(append(os.Environ(), childEnv+"="+as), env...)
 	}
 	return spawnCommand(t, cmd)
-}
-
-// userHZ is the unit of /proc/PID/stat: 1/100 s on every Linux that Go runs on.
-const userHZ = 100
-
-// cpu is the user and system time that the process has used, all threads together; exact to 10 ms.
-func (p *process) cpu(t *testing.T) time.Duration {
-	t.Helper()
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	// The name, in parentheses, may hold anything; utime and stime are fields 14 and 15.
-	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
-	var ticks time.Duration
-	for _, f := range fields[11:13] {
-		n, err := strconv.Atoi(f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ticks += time.Duration(n)
-	}
-	return ticks * time.Second / userHZ
-}
-
-// rss is VmRSS, in KiB.
-func (p *process) rss(t *testing.T) int {
-	t.Helper()
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(b)) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			n, err := strconv.Atoi(strings.Fields(rest)[0])
-			if err != nil {
-				t.Fatal(err)
-			}
-			return n
-		}
-	}
-	t.Fatal("no VmRSS")
-	return 0
 }
 
 // pause waits: the benchmark measures over time.
@@ -191,7 +144,7 @@ func finish(t *testing.T) finishing {
 	begin := time.Now()
 	p = spawnCommand(t, exec.Command(program, serverArgs(dir)...))
 	eventually(t, "recording finished", time.Minute, func() bool { _, err := os.Stat(folder); return os.IsNotExist(err) })
-	elapsed, used := time.Since(begin), p.cpu(t)
+	elapsed, used := time.Since(begin), p.cpuTime(t)
 	p.kill(t)
 	if rows := list(t, dir, "--state", "locked"); len(rows) != 1 || rows[0].DurationMS < time.Hour.Milliseconds() {
 		t.Errorf("what was finished: %+v", rows)
@@ -200,7 +153,7 @@ func finish(t *testing.T) finishing {
 	begin = time.Now()
 	p = spawnCommand(t, exec.Command(program, serverArgs(dir)...))
 	pause(elapsed - time.Since(begin))
-	used -= p.cpu(t)
+	used -= p.cpuTime(t)
 	return finishing{Length: time.Hour.String(), CPU: used.Seconds(), Elapsed: elapsed.Seconds()}
 }
 
