@@ -57,6 +57,10 @@ func (s *Server) handler(do func(context.Context, *inbound)) sipgo.RequestHandle
 				s.refuse(in, internal("internal error", errors.New("panic")))
 			}
 		}()
+		if f := s.tooFast(in); f != nil {
+			s.refuse(in, f)
+			return
+		}
 		if f := validate(req); f != nil {
 			s.refuse(in, f)
 			return
@@ -185,9 +189,14 @@ func tooManyHalfOpen() *failure {
 	return busy(CauseHalfOpen, "too many INVITEs are being answered")
 }
 
-// tooFast refuses an INVITE that is above its source's rate. Over UDP the screen has asked already.
+// tooFast refuses a request outside of the open dialogs that is above its source's rate, before anything else is done with it:
+// passwords are not tried faster. Over UDP the screen has asked already.
 func (s *Server) tooFast(in *inbound) *failure {
-	if in.place.transport == "udp" || s.screen.quotas[in.src].invite(in.at) {
+	q := s.screen.quotas[in.src]
+	switch {
+	case in.place.transport == "udp", in.req.IsAck(), isInDialog(in.req) && s.dialogs.has(dialogID(in.req)):
+		return nil
+	case in.req.IsInvite() && q.invite(in.at), !in.req.IsInvite() && q.other(in.at):
 		return nil
 	}
 	f := busy(CauseSourceRate, tooFastReason)

@@ -27,10 +27,6 @@ func (s *Server) onInvite(ctx context.Context, in *inbound) {
 		s.onReinvite(ctx, in)
 		return
 	}
-	if f := s.tooFast(in); f != nil {
-		s.refuse(in, f)
-		return
-	}
 	if f := validateInvite(in.req); f != nil {
 		s.refuse(in, f)
 		return
