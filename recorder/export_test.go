@@ -127,3 +127,6 @@ func (r *Recorder) Awaited(dialog siprec.DialogID) string {
 	slices.Sort(out)
 	return strings.Join(out, " ")
 }
+
+// Labels counts the labels of which the session remembers anything.
+func (x SessionState) Labels() int { return max(len(x.s.willing), len(x.s.protections)) }

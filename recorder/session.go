@@ -273,9 +273,17 @@ func (r *Recorder) Update(ctx context.Context, dialog siprec.DialogID, ch siprec
 	if ch.Offer != nil && !ch.Answered {
 		s.local = effective(answer, ch.Offer)
 		r.hold(s)
+		s.forget()
 	}
 	r.reconsider(s)
 	return answer, nil
+}
+
+// forget drops what is remembered of labels that the description in force does not have: a session may live for weeks.
+func (s *session) forget() {
+	gone := func(l siprec.Label) bool { return !slices.Contains(s.labels, l) }
+	maps.DeleteFunc(s.willing, func(l siprec.Label, _ bool) bool { return gone(l) })
+	maps.DeleteFunc(s.protections, func(l siprec.Label, _ *protection) bool { return gone(l) })
 }
 
 func (r *Recorder) session(dialog siprec.DialogID) *session {
