@@ -167,7 +167,7 @@ func measure(t *testing.T, as string, sessions int, rate float64, window time.Du
 		t.Fatalf("first call: %v %v", r.Statuses, r.Errors)
 	}
 	pause(time.Second)
-	m := measured{IdleRSS: p.resident(t)>>10}
+	m := measured{IdleRSS: p.resident(t) >> 10}
 
 	ramp := rampOf(sessions, rate)
 	report := s.load(t.Context(), sessions, rate, ramp+benchSettle+window+benchMargin)
@@ -177,7 +177,7 @@ func measure(t *testing.T, as string, sessions int, rate float64, window time.Du
 	used, frames = p.cpuTime(t)-used, s.voice.frames.Load()-frames
 	m.PacketsPerSecond = float64(frames) / time.Since(begin).Seconds()
 	m.CPU = float64(used.Microseconds()) / float64(frames)
-	m.RSS = p.resident(t)>>10
+	m.RSS = p.resident(t) >> 10
 	m.RSSPerSession = float64(m.RSS-m.IdleRSS) / float64(sessions)
 
 	end := <-report
