@@ -315,7 +315,7 @@ func sipp(ctx context.Context, sounds, server, transport, scenario, callID strin
 		return err
 	}
 	cmd := exec.CommandContext(ctx, "sipp", server, "-sf", filepath.Base(scenario), "-m", "1", "-i", "127.0.0.1", "-p", port, "-t", map[string]string{"udp": "u1", "tcp": "t1"}[transport],
-		"-cid_str", callID, "-aa", "-timeout", "30s", "-timeout_error", "-trace_err", "-nostdin")
+		"-cid_str", callID, "-aa", "-timeout", "70s", "-timeout_error", "-trace_err", "-nostdin")
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "TERM=dumb")
 	out, err := cmd.CombinedOutput()
