@@ -40,6 +40,13 @@ func onward() *siprectest.Metadata {
 // halves are kept: the first as soon as its server is back. The second server finds both, and that they are one conversation.
 func TestFailover(t *testing.T) {
 	t.Parallel()
+	for _, transport := range []string{"udp", "tcp"} {
+		t.Run(transport, func(t *testing.T) { failOver(t, transport) })
+	}
+}
+
+func failOver(t *testing.T, transport string) {
+	t.Helper()
 	store, work := t.TempDir(), t.TempDir()
 	first, second := t.TempDir(), t.TempDir()
 	if err := sounds(work, failover); err != nil {
@@ -53,24 +60,30 @@ func TestFailover(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), flowPatience)
 	defer cancel()
 	args := func(dir string) []string {
-		return []string{"serve", "--data-dir", dir, "--policy", recordAll, "--sip-listen", "udp://127.0.0.1:0", "--http-listen", "127.0.0.1:0",
+		return []string{"serve", "--data-dir", dir, "--policy", recordAll, "--sip-listen", "udp://127.0.0.1:0,tcp://127.0.0.1:0", "--http-listen", "127.0.0.1:0",
 			"--media-ports", "0-0", "--log-level", "error"}
 	}
 	a := spawn(t, args(first)...)
 	copyFiles(t, filepath.Join(first, secretsDir), filepath.Join(second, secretsDir)) // the nodes of one installation share them
 	b := spawn(t, args(second)...)
 
+	server := func(p *process) string {
+		if transport == "tcp" {
+			return p.tcp
+		}
+		return p.sip
+	}
 	done := make(chan error, 1)
-	go func() { done <- sipp(ctx, work, a.sip, "udp", failover[0].scenarioFile(), "failover-1") }()
+	go func() { done <- sipp(ctx, work, server(a), transport, failover[0].scenarioFile(), "failover-1") }()
 	eventually(t, "recording begun", 10*time.Second, func() bool { return len(list(t, first, "--state", "recording")) == 1 })
 	if err := pass(ctx, 2*phase); err != nil { // of which the last second may be lost
 		t.Fatal(err)
 	}
 	a.kill(t)
-	if err := sipp(ctx, work, b.sip, "udp", failover[1].scenarioFile(), "failover-2"); err != nil {
+	if err := sipp(ctx, work, server(b), transport, failover[1].scenarioFile(), "failover-2"); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-done; err != nil {
+	if err := <-done; err != nil && transport == "udp" { // over TCP the client notices, and gives up
 		t.Fatal(err)
 	}
 	spawn(t, args(first)...)
