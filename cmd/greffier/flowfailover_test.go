@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -40,7 +41,7 @@ func onward() *siprectest.Metadata {
 // halves are kept: the first as soon as its server is back. The second server finds both, and that they are one conversation.
 func TestFailover(t *testing.T) {
 	t.Parallel()
-	for _, transport := range []string{"udp", "tcp"} {
+	for _, transport := range []string{"udp", "tcp", "tls"} {
 		t.Run(transport, func(t *testing.T) { failOver(t, transport) })
 	}
 }
@@ -52,38 +53,45 @@ func failOver(t *testing.T, transport string) {
 	if err := sounds(work, failover); err != nil {
 		t.Fatal(err)
 	}
+	p := newPKI(t)
+	p.issue("server", "IP:127.0.0.1")
+	config := fmt.Sprintf("store: {dir: %s}\nsip: {tls_cert: %s, tls_key: %s}\n", store, p.path("server.pem"), p.path("server.key"))
 	for _, dir := range []string{first, second} {
-		if err := os.WriteFile(filepath.Join(dir, configName), []byte("store: {dir: "+store+"}\n"), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, configName), []byte(config), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), flowPatience)
 	defer cancel()
 	args := func(dir string) []string {
-		return []string{"serve", "--data-dir", dir, "--policy", recordAll, "--sip-listen", "udp://127.0.0.1:0,tcp://127.0.0.1:0", "--http-listen", "127.0.0.1:0",
+		return []string{"serve", "--data-dir", dir, "--policy", recordAll, "--sip-listen", "udp://127.0.0.1:0,tcp://127.0.0.1:0,tls://127.0.0.1:0", "--http-listen", "127.0.0.1:0",
 			"--media-ports", "0-0", "--log-level", "error"}
 	}
 	a := spawn(t, args(first)...)
 	copyFiles(t, filepath.Join(first, secretsDir), filepath.Join(second, secretsDir)) // the nodes of one installation share them
 	b := spawn(t, args(second)...)
 
-	server := func(p *process) string {
-		if transport == "tcp" {
-			return p.tcp
+	half := func(i int, server *process) error {
+		f := failover[i]
+		switch transport {
+		case "tls":
+			return f.playTLS(ctx, p, server.tls)
+		case "tcp":
+			return sipp(ctx, work, server.tcp, "tcp", f.scenarioFile(), f.name)
 		}
-		return p.sip
+		return sipp(ctx, work, server.sip, "udp", f.scenarioFile(), f.name)
 	}
 	done := make(chan error, 1)
-	go func() { done <- sipp(ctx, work, server(a), transport, failover[0].scenarioFile(), "failover-1") }()
+	go func() { done <- half(0, a) }()
 	eventually(t, "recording begun", 10*time.Second, func() bool { return len(list(t, first, "--state", "recording")) == 1 })
 	if err := pass(ctx, 2*phase); err != nil { // of which the last second may be lost
 		t.Fatal(err)
 	}
 	a.kill(t)
-	if err := sipp(ctx, work, server(b), transport, failover[1].scenarioFile(), "failover-2"); err != nil {
+	if err := half(1, b); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-done; err != nil && transport == "udp" { // over TCP the client notices, and gives up
+	if err := <-done; err != nil && transport == "udp" { // over a connection the client notices, and gives up
 		t.Fatal(err)
 	}
 	spawn(t, args(first)...)

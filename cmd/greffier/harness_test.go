@@ -277,7 +277,8 @@ func converse(t *testing.T, src *siprectest.Client, spec siprectest.CallSpec, d 
 type process struct {
 	cmd *exec.Cmd
 	sip string
-	tcp string // when there is such a listener
+	tcp string // when there is such a listener; tls likewise
+	tls string
 	url string
 }
 
@@ -323,6 +324,9 @@ func spawnCommand(t *testing.T, cmd *exec.Cmd) *process {
 			}
 			if _, v, ok := strings.Cut(field, "tcp://"); ok {
 				p.tcp, _, _ = strings.Cut(v, ",")
+			}
+			if _, v, ok := strings.Cut(field, "tls://"); ok {
+				p.tls, _, _ = strings.Cut(v, ",")
 			}
 			if v, ok := strings.CutPrefix(field, "http="); ok {
 				p.url = v
