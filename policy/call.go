@@ -23,12 +23,14 @@ type call struct {
 	streams        int
 	mixed          ref.Val
 	local          time.Time // in the policy's time zone
+	holiday        bool
 
 	participants, headers, ext, callIDs ref.Val // nil until asked for
 }
 
 func (p *Policy) newCall(f Facts, now time.Time) *call {
 	c := &call{facts: f, local: now.In(p.location), caller: nobody, callee: nobody}
+	c.holiday = len(p.holidays) > 0 && p.holidays[c.local.Format(time.DateOnly)]
 	var present []siprec.Participant
 	if f.Metadata != nil {
 		present = f.Metadata.Present()
@@ -36,7 +38,7 @@ func (p *Policy) newCall(f Facts, now time.Time) *call {
 	roles := rolesOf(present)
 	c.parties = make([]*party, len(present))
 	for i, participant := range present {
-		party := newParty(participant, roles[i], p.insiders)
+		party := p.newParty(participant, roles[i], f.Directory)
 		c.parties[i] = party
 		switch {
 		case party.role == RoleCaller && c.caller == nobody:
@@ -45,7 +47,7 @@ func (p *Policy) newCall(f Facts, now time.Time) *call {
 			c.callee = party
 		}
 	}
-	c.direction = directionOf(c.parties, p.insiders != nil)
+	c.direction = directionOf(c.parties, p.insiders != nil || f.Directory != nil)
 	c.internal = c.direction == "internal"
 	c.alone = len(c.parties) == 1
 	c.streams, c.mixed = streamsOf(f)
@@ -130,6 +132,12 @@ func (c *call) ResolveName(name string) (any, bool) {
 	switch name {
 	case "src":
 		return types.String(c.facts.SRC), true
+	case "tenant":
+		return types.String(c.facts.Tenant), true
+	case "trunk":
+		return types.String(c.facts.Trunk), true
+	case "holiday":
+		return types.Bool(c.holiday), true
 	case "participants":
 		return once(&c.participants, c.people), true
 	case "caller":

@@ -90,6 +90,20 @@ type Class struct {
 	Format       Format       `json:"format"`
 	KeepMetadata []Field      `json:"keep_metadata"` // sorted
 	Channels     ChannelOrder `json:"channels"`
+
+	Kind              Kind         `json:"kind,omitempty"`
+	Start             Start        `json:"start,omitempty"`
+	Consent           ConsentTerms `json:"consent,omitzero"`
+	SampleScope       Scope        `json:"sample_scope,omitempty"`
+	Quota             Quota        `json:"quota,omitzero"`
+	Campaign          Campaign     `json:"campaign,omitzero"`
+	Wait              Wait         `json:"wait,omitzero"`
+	AnalysisRetention Period       `json:"analysis_retention,omitzero"` // of notes, transcripts and evaluations, from the call's end; zero: as long as the recording
+	ProofWithin       Period       `json:"proof_within,omitzero"`       // of Evidence: another proof that comes in this time makes the recording needless
+	MissingAlarm      Period       `json:"missing_alarm,omitzero"`      // how long after a call a missing recording raises an alarm; zero: never
+	Acknowledgement   string       `json:"acknowledgement,omitempty"`   // notice that every internal participant must have acknowledged
+	WorksCouncil      Council      `json:"works_council,omitzero"`
+	DPO               string       `json:"dpo,omitempty"` // reference of the data protection officer's opinion
 }
 
 // Until is the end of the term of a recording of a call that ended at the given time: what it is locked and kept until.

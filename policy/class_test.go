@@ -27,12 +27,15 @@ rules: []
 	all := []policy.Field{policy.FieldAOR, policy.FieldCallIDs, policy.FieldName, policy.FieldNumber, policy.FieldRole}
 	want := []policy.Class{
 		{Name: "voluntary", Purpose: "Quality", LegalBasis: policy.LegitimateInterests, BalanceTest: "LIA-1", Retention: policy.Period{Months: 6},
-			Quarantine: policy.Period{Days: 1}, Lock: policy.Governance, Sample: 2e10, Format: policy.WAV, KeepMetadata: all, Channels: policy.ExternalFirst},
+			Quarantine: policy.Period{Days: 1}, Lock: policy.Governance, Sample: 2e10, Format: policy.WAV, KeepMetadata: all, Channels: policy.ExternalFirst,
+			Consent: policy.ConsentTerms{Mode: policy.Notice, Of: policy.ExternalOnly, Unknown: policy.MeanwhileRecord, Objection: policy.Destroys}},
 		{Name: "short", Purpose: "Quality", LegalBasis: policy.Consent, Retention: policy.Period{Time: 10 * time.Minute},
-			Lock: policy.Governance, Sample: 2e10, Format: policy.WAV, KeepMetadata: all, Channels: policy.ExternalFirst},
+			Lock: policy.Governance, Sample: 2e10, Format: policy.WAV, KeepMetadata: all, Channels: policy.ExternalFirst,
+			Consent: policy.ConsentTerms{Mode: policy.OptInAll, Of: policy.Everybody, Unknown: policy.MeanwhileNone, Objection: policy.Destroys}},
 		{Name: "obliged", Purpose: "Orders", LegalBasis: policy.LegalObligation, Mandate: "a law", Retention: policy.Period{Years: 5},
 			Lock: policy.Compliance, Sample: policy.All, Format: policy.WAV, KeepMetadata: []policy.Field{policy.FieldAOR, policy.FieldRole},
-			Channels: policy.ByLabel},
+			Channels: policy.ByLabel,
+			Consent:  policy.ConsentTerms{Mode: policy.NoneMandated, Of: policy.ExternalOnly, Unknown: policy.MeanwhileRecord, Objection: policy.Refused}},
 	}
 	if diff := cmp.Diff(want, p.Classes()); diff != "" {
 		t.Errorf("classes differ (-want +got):\n%s", diff)
@@ -73,8 +76,8 @@ func TestWarnings(t *testing.T) {
 	doc := `
 internal: {domains: [corp.example]}
 classes:
-  q: {purpose: Quality, legal_basis: a, retention: P1M, sample: 2%}
-  unused: {purpose: Quality, legal_basis: a, retention: P1M, sample: 2%}
+  q: {purpose: Quality, legal_basis: a, retention: P1M, sample: 2%, works_council: {none: no staff}}
+  unused: {purpose: Quality, legal_basis: a, retention: P1M, sample: 2%, works_council: {none: no staff}}
 rules:
   - {name: a, class: q}
   - {name: b, class: q}

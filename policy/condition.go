@@ -48,6 +48,9 @@ func newCompiler(r *reader) *compiler {
 		cel.ParserExpressionSizeLimit(maxCondition),
 		cel.ASTValidators(cel.ValidateDurationLiterals(), cel.ValidateTimestampLiterals()),
 		cel.Variable("src", cel.StringType),
+		cel.Variable("tenant", cel.StringType),
+		cel.Variable("trunk", cel.StringType),
+		cel.Variable("holiday", cel.BoolType),
 		cel.Variable("participants", cel.ListType(participantType)),
 		cel.Variable("caller", participantType),
 		cel.Variable("callee", participantType),
@@ -168,6 +171,9 @@ func (largestCall) EstimateSize(n cost.AstNode) *cost.SizeEstimate {
 		return nil
 	}
 	size := cost.RangedSizeEstimate(0, maxText)
+	if path[len(path)-1] == "groups" {
+		size = cost.RangedSizeEstimate(0, maxGroupsOfUser)
+	}
 	if len(path) == 1 {
 		switch path[0] {
 		case "participants":
@@ -189,21 +195,27 @@ var participantType = types.NewObjectType(participantName)
 // partyField describes the field of a participant at a place in party.fields.
 func partyField(i int) *types.FieldType {
 	t := types.StringType
-	if i == partyInternal || i == partyKnown {
+	switch i {
+	case partyInternal, partyKnown:
 		t = types.BoolType
+	case partyGroups:
+		t = types.NewListType(types.StringType)
 	}
 	return &types.FieldType{
 		Type: t,
 		IsSet: func(v any) bool {
 			p, ok := v.(*party)
-			return ok && p.fields[i] != nobody.fields[i]
+			if i == partyGroups {
+				return ok && len(p.groups()) > 0
+			}
+			return ok && p.field(i) != nobody.fields[i]
 		},
 		GetFrom: func(v any) (any, error) {
 			p, ok := v.(*party)
 			if !ok {
 				return nil, errors.New("not a participant")
 			}
-			return p.fields[i], nil
+			return p.field(i), nil
 		},
 	}
 }

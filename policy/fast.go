@@ -2,6 +2,7 @@ package policy
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"cel.dev/cel-go/common/ast"
@@ -31,7 +32,13 @@ func (s shortcut) test(e ast.Expr) (test, bool) {
 		b, ok := e.AsLiteral().(types.Bool)
 		return func(*call, *party) bool { return bool(b) }, ok
 	case ast.IdentKind:
-		return func(c *call, _ *party) bool { return c.mixed == types.True }, e.AsIdent() == "mixed" && s.loop != "mixed"
+		switch {
+		case e.AsIdent() == s.loop:
+		case e.AsIdent() == "mixed":
+			return func(c *call, _ *party) bool { return c.mixed == types.True }, true
+		case e.AsIdent() == "holiday":
+			return func(c *call, _ *party) bool { return c.holiday }, true
+		}
 	case ast.SelectKind:
 		return s.flag(e)
 	case ast.CallKind:
@@ -86,12 +93,16 @@ func (s shortcut) text(e ast.Expr) (textOf, bool) {
 		case s.loop:
 		case "src":
 			return func(c *call, _ *party) string { return c.facts.SRC }, true
+		case "tenant":
+			return func(c *call, _ *party) string { return c.facts.Tenant }, true
+		case "trunk":
+			return func(c *call, _ *party) string { return c.facts.Trunk }, true
 		case "direction":
 			return func(c *call, _ *party) string { return c.direction }, true
 		}
 	case ast.SelectKind:
 		person, field, ok := s.field(e)
-		if ok && field != partyInternal && field != partyKnown {
+		if ok && field != partyInternal && field != partyKnown && field != partyGroups {
 			return func(c *call, p *party) string { return person(c, p).text(field) }, true
 		}
 	}
@@ -181,6 +192,9 @@ func (s shortcut) compare(operator string, left, right ast.Expr) (test, bool) {
 // member compiles membership in a list of literal texts.
 func (s shortcut) member(element, list ast.Expr) (test, bool) {
 	a, ok := s.text(element)
+	if person, field, isField := s.field(list); ok && isField && field == partyGroups {
+		return func(c *call, p *party) bool { return slices.Contains(person(c, p).groups(), a(c, p)) }, true
+	}
 	if !ok || list.Kind() != ast.ListKind {
 		return nil, false
 	}

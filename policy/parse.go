@@ -25,6 +25,8 @@ type Options struct {
 type Policy struct {
 	digest   string
 	location *time.Location
+	country  string          // of national numbers; may be empty
+	holidays map[string]bool // by RFC 3339 full-date
 	insiders *insiders
 	classes  map[string]*Class
 	order    []*Class // as written
@@ -97,6 +99,8 @@ func (p *Policy) readRoot(r *reader, root *yaml.Node) {
 				p.location = readZone(r, n, path, name)
 			}
 		},
+		"country":  func(n *yaml.Node, path string) { p.country = readCountry(r, n, path) },
+		"holidays": func(n *yaml.Node, path string) { p.holidays = readDays(r, n, path) },
 		"internal": func(n *yaml.Node, path string) { p.insiders = readInsiders(r, n, path) },
 		"classes": func(n *yaml.Node, path string) {
 			r.entries(n, path, maxClasses, func(key, value *yaml.Node, name string) {
@@ -139,9 +143,9 @@ func (p *Policy) lint(r *reader, rules *yaml.Node, classNodes map[string]*yaml.N
 		if all != "" || allExternal != "" && !rule.Internal && !rule.Never {
 			r.warning(rule.node, "rules."+rule.Name, "is never reached: rule %s before it applies to every call", cmp.Or(all, allExternal))
 		}
-		if rule.When == "" && (rule.Never || rule.Internal) {
+		if rule.When == "" && rule.Needs == "" && (rule.Never || rule.Internal) {
 			all = rule.Name
-		} else if rule.When == "" {
+		} else if rule.When == "" && rule.Needs == "" {
 			allExternal = rule.Name
 		}
 		used[rule.Class] = true
@@ -160,7 +164,9 @@ func (p *Policy) lint(r *reader, rules *yaml.Node, classNodes map[string]*yaml.N
 
 // samples tells whether any rule takes a part of its calls only.
 func (p *Policy) samples() bool {
-	return slices.ContainsFunc(p.rules, func(r *rule) bool { return !r.Never && r.Sample.Partial() })
+	return slices.ContainsFunc(p.rules, func(r *rule) bool {
+		return !r.Never && (r.Sample.Partial() || p.classes[r.Class] != nil && p.classes[r.Class].Quota.Calls > 0)
+	})
 }
 
 // Digest is the SHA-256 of the policy's document, byte for byte, in hexadecimal.

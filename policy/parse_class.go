@@ -42,6 +42,19 @@ func readClass(r *reader, key, value *yaml.Node, parent string) *Class {
 		"channels": field(func(n *yaml.Node, path string) {
 			c.Channels = choice(r, n, path, ExternalFirst, InternalFirst, ByLabel)
 		}),
+		"kind":               field(func(n *yaml.Node, path string) { c.Kind = choice(r, n, path, Kinds()...) }),
+		"start":              field(func(n *yaml.Node, path string) { c.Start = choice(r, n, path, AtOnce, AfterNotice, OnMark) }),
+		"consent":            field(func(n *yaml.Node, path string) { c.Consent = readConsent(r, n, path) }),
+		"sample_scope":       field(func(n *yaml.Node, path string) { c.SampleScope = choice(r, n, path, Scopes()...) }),
+		"quota":              field(func(n *yaml.Node, path string) { c.Quota = readQuota(r, n, path) }),
+		"campaign":           field(func(n *yaml.Node, path string) { c.Campaign = readCampaign(r, n, path) }),
+		"wait":               field(func(n *yaml.Node, path string) { c.Wait = readWait(r, n, path) }),
+		"analysis_retention": field(func(n *yaml.Node, path string) { c.AnalysisRetention = readRetention(r, n, path) }),
+		"proof_within":       field(func(n *yaml.Node, path string) { c.ProofWithin = readRetention(r, n, path) }),
+		"missing_alarm":      field(func(n *yaml.Node, path string) { c.MissingAlarm = readRetention(r, n, path) }),
+		"acknowledgement":    field(func(n *yaml.Node, path string) { c.Acknowledgement = r.text(n, path) }),
+		"works_council":      field(func(n *yaml.Node, path string) { c.WorksCouncil = readCouncil(r, n, path) }),
+		"dpo":                field(func(n *yaml.Node, path string) { c.DPO = r.reference(n, path) }),
 	})
 	if seen == nil {
 		return c
@@ -52,7 +65,8 @@ func readClass(r *reader, key, value *yaml.Node, parent string) *Class {
 		}
 	}
 	if len(r.problems) == before { // what does not even read is not judged
-		judge(r, key, nodes, path, c, seen["quarantine"])
+		j := judge{r: r, key: key, nodes: nodes, path: path, class: c}
+		j.judge()
 	}
 	return c
 }
@@ -62,36 +76,6 @@ var missing = map[string]string{
 	"legal_basis": "is missing: name the legal basis, one of the words of Art. 6(1) GDPR",
 	"retention":   "is missing: there is no class without an end; write a period such as P6M",
 	"sample":      "is missing: say which share of the calls is recorded, such as 2%",
-}
-
-// judge applies the rules that concern several fields, and sets the quarantine when it is not given.
-func judge(r *reader, key *yaml.Node, nodes map[string]*yaml.Node, path string, c *Class, quarantineGiven bool) {
-	at := func(name string) *yaml.Node {
-		if n := nodes[name]; n != nil {
-			return n
-		}
-		return key
-	}
-	if c.LegalBasis == LegitimateInterests && c.BalanceTest == "" {
-		r.problem(at("balance_test"), join(path, "balance_test"), "is missing: legitimate_interests needs the reference of a balance test")
-	}
-	if c.Mandate == "" {
-		if c.Sample >= All {
-			r.problem(at("sample"), join(path, "sample"), "recording every call needs a mandate: name the text that obliges to, or record a share")
-		}
-		if c.Retention.everExceeds(maxRetention) {
-			r.problem(at("retention"), join(path, "retention"), "%s is longer than %s, which needs a mandate: name the text that obliges to", c.Retention, maxRetention)
-		}
-		if c.Lock == Compliance {
-			r.problem(at("lock"), join(path, "lock"), "COMPLIANCE cannot be undone and needs a mandate: name the text that obliges to, or use GOVERNANCE")
-		}
-	}
-	if !quarantineGiven && c.Mandate == "" && c.Retention.everExceeds(defaultQuarantine) {
-		c.Quarantine = defaultQuarantine
-	}
-	if c.Quarantine.everExceeds(c.Retention) || c.Quarantine == c.Retention {
-		r.problem(at("quarantine"), join(path, "quarantine"), "%s is not shorter than the retention, %s: nothing would be left to lock", c.Quarantine, c.Retention)
-	}
 }
 
 func readBasis(r *reader, n *yaml.Node, path string) LegalBasis {

@@ -17,11 +17,15 @@ type Rule struct {
 	From     string `json:"from,omitempty"`     // first day, RFC 3339 full-date; empty: always
 	Until    string `json:"until,omitempty"`    // last day, included; empty: for ever
 	Sample   Sample `json:"sample"`             // the rule's, or its class's
+	Needs    string `json:"needs,omitempty"`    // condition that holds once the facts are there that the rule needs
+
+	Consent ConsentMode `json:"consent,omitempty"` // stricter than the class's; empty: the class's
 }
 
 type rule struct {
 	Rule
 	condition   *condition // nil: applies to every call
+	needs       *condition // nil: needs nothing
 	from, until time.Time  // until is the first instant after; zero: open
 	node        *yaml.Node // only while loading
 }
@@ -42,7 +46,7 @@ func (p *Policy) readRules(r *reader, n *yaml.Node, path string) {
 func (p *Policy) readRule(r *reader, compile *compiler, n *yaml.Node, path string) *rule {
 	rule := &rule{node: n}
 	var record, sampled bool
-	var sampleNode, classNode, untilNode *yaml.Node
+	var sampleNode, classNode, untilNode, consentNode *yaml.Node
 	name := ruleNameOf(n)
 	if name != "" {
 		path = "rules." + name
@@ -59,6 +63,15 @@ func (p *Policy) readRule(r *reader, compile *compiler, n *yaml.Node, path strin
 			if rule.When != "" {
 				rule.condition = compile.condition(n, path)
 			}
+		},
+		"needs": func(n *yaml.Node, path string) {
+			rule.Needs = r.text(n, path)
+			if rule.Needs != "" {
+				rule.needs = compile.condition(n, path)
+			}
+		},
+		"consent": func(n *yaml.Node, path string) {
+			rule.Consent, consentNode = choice(r, n, path, ConsentModes()...), n
 		},
 		"class":    func(n *yaml.Node, path string) { rule.Class, classNode = r.text(n, path), n },
 		"record":   func(n *yaml.Node, path string) { record = r.boolean(n, path) },
@@ -84,12 +97,12 @@ func (p *Policy) readRule(r *reader, compile *compiler, n *yaml.Node, path strin
 	}
 	rule.Never = seen["record"] && !record
 	if rule.Never {
-		for _, key := range []string{"class", "sample", "internal"} {
+		for _, key := range []string{"class", "sample", "internal", "consent"} {
 			if seen[key] {
 				r.problem(n, join(path, key), "means nothing in a rule with record: false, which applies to every call that it matches")
 			}
 		}
-		rule.Class, rule.Sample, rule.Internal = "", 0, false
+		rule.Class, rule.Sample, rule.Internal, rule.Consent = "", 0, false, ""
 		return rule
 	}
 	if seen["reason"] {
@@ -100,7 +113,31 @@ func (p *Policy) readRule(r *reader, compile *compiler, n *yaml.Node, path strin
 		return rule
 	}
 	p.joinClass(r, rule, path, classNode, sampleNode, sampled)
+	if class, ok := p.classes[rule.Class]; ok {
+		p.joinCampaign(r, rule, path, class, n)
+		if rule.Consent != "" && !rule.Consent.stricterThan(class.Consent.Mode) {
+			r.problem(consentNode, join(path, "consent"), "%s is not stricter than class %s, which asks for %s: leave it out", rule.Consent, class.Name, class.Consent.Mode)
+		}
+	}
 	return rule
+}
+
+// joinCampaign gives the rule its class's campaign, within which its own dates must lie.
+func (p *Policy) joinCampaign(r *reader, rule *rule, path string, class *Class, n *yaml.Node) {
+	from, until := p.beginning(class.Campaign.From, 0), p.beginning(class.Campaign.Until, 1)
+	if rule.From == "" {
+		rule.From, rule.from = class.Campaign.From, from
+	} else if !from.IsZero() && rule.from.Before(from) {
+		r.problem(n, join(path, "from"), "%s is before the first day of class %s, %s", rule.From, class.Name, class.Campaign.From)
+	}
+	if rule.Until == "" {
+		rule.Until, rule.until = class.Campaign.Until, until
+	} else if !until.IsZero() && rule.until.After(until) {
+		r.problem(n, join(path, "until"), "%s is after the last day of class %s, %s", rule.Until, class.Name, class.Campaign.Until)
+	}
+	if class.Campaign != (Campaign{}) && !rule.from.IsZero() && !rule.until.IsZero() && !rule.from.Before(rule.until) {
+		r.problem(n, path, "has no day: its dates and those of class %s do not meet", class.Name)
+	}
 }
 
 // joinClass checks the rule against its class.
@@ -112,6 +149,12 @@ func (p *Policy) joinClass(r *reader, rule *rule, path string, classNode, sample
 		r.problem(classNode, join(path, "class"), "there is no class %q", rule.Class)
 	case !sampled:
 		rule.Sample = class.Sample
+	case rule.Sample >= All && class.Kind == Training:
+		r.problem(sampleNode, join(path, "sample"), "class %s is for training, of which a share is recorded", rule.Class)
+	case rule.Sample < All && class.Kind == Emergency:
+		r.problem(sampleNode, join(path, "sample"), "class %s is for emergency calls, of which every one is recorded", rule.Class)
+	case rule.Sample >= All && class.Quota.Calls > 0:
+		r.problem(sampleNode, join(path, "sample"), "class %s has a quota, which a rule that records every call cannot keep", rule.Class)
 	case rule.Sample >= All && class.Mandate == "":
 		r.problem(sampleNode, join(path, "sample"), "recording every call needs a mandate in class %s: name the text that obliges to, or record a share", rule.Class)
 	}
@@ -132,14 +175,15 @@ func ruleNameOf(n *yaml.Node) string {
 
 // readDate reads a day and gives its beginning in the policy's time zone, so many days later.
 func (p *Policy) readDate(r *reader, n *yaml.Node, path string, days int) (string, time.Time) {
-	s, ok := r.scalar(n, path, "a day such as 2026-03-01", "!!timestamp", "!!str")
-	if !ok {
-		return "", time.Time{}
-	}
-	day, err := time.Parse(time.DateOnly, s)
+	s := readDay(r, n, path)
+	return s, p.beginning(s, days)
+}
+
+// beginning gives the beginning of a day in the policy's time zone, so many days later; the zero time of no day.
+func (p *Policy) beginning(date string, days int) time.Time {
+	day, err := time.Parse(time.DateOnly, date)
 	if err != nil {
-		r.problem(n, path, "%q is not a day: write one such as 2026-03-01", s)
-		return "", time.Time{}
+		return time.Time{}
 	}
-	return s, time.Date(day.Year(), day.Month(), day.Day()+days, 0, 0, 0, 0, p.location)
+	return time.Date(day.Year(), day.Month(), day.Day()+days, 0, 0, 0, 0, p.location)
 }

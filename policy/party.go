@@ -23,12 +23,18 @@ const (
 	partyRole
 	partyInternal
 	partyKnown
+	partyE164
+	partyCountry
+	partyLanguage
+	partyID
+	partyGroups
 	partyFieldCount
 )
 
 var fieldPlaces = map[string]int{
 	"aor": partyAOR, "user": partyUser, "host": partyHost, "number": partyNumber, "name": partyName, "role": partyRole,
 	"internal": partyInternal, "known": partyKnown,
+	"domain": partyHost, "e164": partyE164, "country": partyCountry, "language": partyLanguage, "id": partyID, "groups": partyGroups,
 }
 
 // The roles of a participant.
@@ -38,32 +44,76 @@ const (
 )
 
 // A party is a participant as conditions see it. It is a CEL value; its fields are CEL values made once, because every rule
-// reads them.
+// reads them, and the dearer ones when they are first read. It belongs to one goroutine.
 type party struct {
 	internal bool
 	role     string
-	fields   [partyFieldCount]ref.Val
+	user     *User                    // nil: not in the directory
+	plan     string                   // country of national numbers
+	fields   [partyFieldCount]ref.Val // nil: not read yet
 }
 
+// nobody has every field, since goroutines share it.
 var nobody = &party{fields: [partyFieldCount]ref.Val{
 	types.String(""), types.String(""), types.String(""), types.String(""), types.String(""), types.String(""), types.False, types.False,
+	types.String(""), types.String(""), types.String(""), types.String(""), noGroups,
 }}
+
+var noGroups ref.Val = types.NewStringList(types.DefaultTypeAdapter, nil)
 
 // text gives a field that is a text.
 func (p *party) text(field int) string {
-	t, _ := p.fields[field].(types.String)
+	t, _ := p.field(field).(types.String)
 	return string(t)
 }
 
-func newParty(p siprec.Participant, role string, who *insiders) *party {
-	aor := p.AOR()
+// groups lists the groups of the directory that the participant is in.
+func (p *party) groups() []string {
+	if p.user == nil {
+		return nil
+	}
+	return p.user.Groups
+}
+
+// field gives a field.
+func (p *party) field(field int) ref.Val {
+	if p.fields[field] == nil {
+		p.fields[field] = p.read(field)
+	}
+	return p.fields[field]
+}
+
+func (p *party) read(field int) ref.Val {
+	switch field {
+	case partyE164:
+		return types.String(e164Of(p.text(partyNumber), p.plan))
+	case partyCountry:
+		return types.String(countryOf(p.text(partyE164)))
+	case partyLanguage:
+		return types.String(languageOf(p.text(partyCountry)))
+	case partyID:
+		if p.user == nil {
+			return types.String("")
+		}
+		return types.String(p.user.ID)
+	default:
+		if p.user == nil {
+			return noGroups
+		}
+		return p.user.groups
+	}
+}
+
+func (p *Policy) newParty(who siprec.Participant, role string, d *Directory) *party {
+	aor := who.AOR()
 	address := ParseAddress(aor)
-	internal := who.contain(p)
+	user := d.find(who, p.country)
+	internal := user != nil || p.insiders.contain(who)
 	return &party{
-		internal: internal, role: role,
+		internal: internal, role: role, user: user, plan: p.country,
 		fields: [partyFieldCount]ref.Val{
 			types.String(aor), types.String(address.User), types.String(address.Host), types.String(address.Number),
-			types.String(p.Name()), types.String(role), types.Bool(internal), types.True,
+			types.String(who.Name()), types.String(role), types.Bool(internal), types.True,
 		},
 	}
 }

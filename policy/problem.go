@@ -27,9 +27,10 @@ func (p Problem) String() string {
 	return b.String()
 }
 
-// An Error is a policy that does not load, with every problem that was found, in the document's order.
+// An Error is a policy or another document that does not load, with every problem that was found, in the document's order.
 type Error struct {
 	File     string // may be empty
+	What     string // what the document is; empty: a policy
 	Problems []Problem
 }
 
@@ -42,7 +43,7 @@ func (e *Error) Error() string {
 			lines[i] = e.File + ":" + lines[i]
 		}
 	}
-	return "policy does not load:\n" + strings.Join(lines, "\n")
+	return cmp.Or(e.What, "policy") + " does not load:\n" + strings.Join(lines, "\n")
 }
 
 func sortProblems(ps []Problem) {

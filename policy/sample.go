@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"math"
 	"math/bits"
 	"regexp"
 	"strconv"
@@ -72,8 +73,17 @@ func (s Sample) Takes(draw uint64) bool {
 	if s >= All {
 		return true
 	}
+	return draw < s.Threshold()
+}
+
+// Threshold is the first draw that does not belong to the sample: the share as a fraction of 2^64, rounded down. The largest
+// number stands for All, which every draw belongs to.
+func (s Sample) Threshold() uint64 {
+	if s >= All {
+		return math.MaxUint64
+	}
 	threshold, _ := bits.Div64(uint64(s), 0, uint64(All))
-	return draw < threshold
+	return threshold
 }
 
 // Draw is the number that decides whether a call is in the sample of a class: the first 64 bits of

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -25,6 +26,8 @@ const (
 // A reader walks a document strictly and collects what is wrong with it. Its methods report a problem themselves and give the
 // zero value then, so that one pass finds all of them.
 type reader struct {
+	what     string   // what the document is; empty: a policy
+	limit    int      // of the document, in bytes; 0: MaxBytes
 	source   []string // lines of the document, for positions inside block scalars
 	problems []Problem
 	warnings []Problem
@@ -73,8 +76,8 @@ func readable(s string) bool {
 
 // document gives the root node of the only document in b, or nil.
 func (r *reader) document(b []byte) *yaml.Node {
-	if len(b) > MaxBytes {
-		r.problems = append(r.problems, Problem{Message: fmt.Sprintf("is larger than %d bytes", MaxBytes)})
+	if limit := cmp.Or(r.limit, MaxBytes); len(b) > limit {
+		r.problems = append(r.problems, Problem{Message: fmt.Sprintf("is larger than %d bytes", limit)})
 		return nil
 	}
 	r.source = strings.Split(string(b), "\n")
@@ -82,12 +85,12 @@ func (r *reader) document(b []byte) *yaml.Node {
 	var doc, more yaml.Node
 	err := dec.Decode(&doc)
 	if errors.Is(err, io.EOF) || err == nil && len(doc.Content) == 0 {
-		r.problems = append(r.problems, Problem{Message: "is empty: a policy needs rules"})
+		r.problems = append(r.problems, Problem{Message: r.emptiness()})
 		return nil
 	}
 	if err == nil {
 		if err = dec.Decode(&more); err == nil {
-			r.problem(&more, "", "a second document begins here: a policy is one document")
+			r.problem(&more, "", "a second document begins here: a %s is one document", r.name())
 			return nil
 		}
 	}
@@ -96,6 +99,15 @@ func (r *reader) document(b []byte) *yaml.Node {
 		return nil
 	}
 	return doc.Content[0]
+}
+
+func (r *reader) name() string { return cmp.Or(r.what, "policy") }
+
+func (r *reader) emptiness() string {
+	if r.what == "" {
+		return "is empty: a policy needs rules"
+	}
+	return "is empty"
 }
 
 // mapping reads a mapping whose keys are those of fields, each at most once. It tells which keys were there, and gives nil
@@ -201,9 +213,9 @@ func (r *reader) boolean(n *yaml.Node, path string) bool {
 func (r *reader) plain(n *yaml.Node, path string) bool {
 	switch {
 	case n.Kind == yaml.AliasNode || n.Anchor != "":
-		r.problem(n, path, "anchors and aliases are not allowed in a policy: write the value out")
+		r.problem(n, path, "anchors and aliases are not allowed in a %s: write the value out", r.name())
 	case n.Style&yaml.TaggedStyle != 0:
-		r.problem(n, path, "tags are not allowed in a policy")
+		r.problem(n, path, "tags are not allowed in a %s", r.name())
 	default:
 		return true
 	}

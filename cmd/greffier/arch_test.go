@@ -55,6 +55,8 @@ var homes = map[string][]string{
 	"golang.org/x/sys":                    {"media", "storage/spool", "audit"},
 	"github.com/thesyncim/gopus":          {"media/codec", "media/ogg"},
 	"cel.dev/cel-go":                      {"policy"},
+	"github.com/nyaruka/phonenumbers":     {"policy"},
+	"golang.org/x/text":                   {"policy"},
 	"go.yaml.in/yaml/v3":                  {"policy", "cmd/greffier"},
 	"github.com/minio/minio-go/v7":        {"storage"},
 	"filippo.io/age":                      {"storage/seal"},
