@@ -125,6 +125,7 @@ type Verdict struct {
 	Action Action        `json:"action"`
 	Reason VerdictReason `json:"reason"`
 	Party  string        `json:"party,omitempty"`  // who objected or withdrew
+	Since  time.Time     `json:"since,omitzero"`   // of DestroyAudio: what was kept from then on; zero: all of it
 	Until  time.Time     `json:"until,omitzero"`   // ask again then, if nothing happens before
 	Answer string        `json:"answer,omitempty"` // to somebody who objected in vain: why
 }
@@ -136,35 +137,34 @@ const NotApplicable = "not applicable: "
 type Consents struct {
 	terms     ConsentTerms
 	mandate   string
-	deadline  time.Time // zero: none
+	began     time.Time
 	parties   []*consentParty
 	everybody ConsentState // of parties yet to come: Unknown, Informed or HasObjected
 	signals   []Signal
-	expired   VerdictReason // set for good when the deadline passed
+	settled   bool // what the mode asks for has been there once
+	expired   bool // it never was, and its time is over
 }
 
 type consentParty struct {
 	id       string
 	internal bool
 	present  bool
+	joined   time.Time
 	state    ConsentState
 	since    time.Time // of state
 }
 
 // NewConsents begins to follow a call of a class that began at the time. The mode is the decision's.
 func NewConsents(c Class, mode ConsentMode, began time.Time) *Consents {
-	k := &Consents{terms: c.Consent.Under(mode), mandate: c.Mandate, everybody: Unknown}
-	if !k.terms.Within.IsZero() {
-		k.deadline = k.terms.Within.After(began)
-	}
-	return k
+	return &Consents{terms: c.Consent.Under(mode), mandate: c.Mandate, began: began, everybody: Unknown}
 }
 
-// Join adds a party, or brings one back; a party keeps its state for the call.
-func (k *Consents) Join(party string, internal bool) {
+// Join adds a party that came at the time, or brings one back; a party keeps its state for the call.
+func (k *Consents) Join(party string, internal bool, at time.Time) {
+	k.observe(at)
 	p := k.find(party)
 	if p == nil {
-		p = &consentParty{id: party, state: k.everybody}
+		p = &consentParty{id: party, state: k.everybody, joined: at}
 		k.parties = append(k.parties, p)
 	}
 	p.internal, p.present = internal, true
@@ -186,6 +186,7 @@ func (k *Consents) Apply(s Signal) (changed bool, err error) {
 	if s.Party != "" && k.find(s.Party) == nil {
 		return false, errors.New("consent signal: there is no such party in the call")
 	}
+	k.observe(s.At)
 	k.signals = append(k.signals, s)
 	for _, p := range k.parties {
 		if s.Party != "" && s.Party != p.id || s.Kind != SignalObjected && s.At.Before(p.since) {
@@ -200,6 +201,7 @@ func (k *Consents) Apply(s Signal) (changed bool, err error) {
 			k.everybody, changed = next, true
 		}
 	}
+	k.settled = k.settled || !k.expired && k.granted()
 	return changed, nil
 }
 
@@ -214,31 +216,55 @@ func (k *Consents) State(party string) ConsentState {
 // Signals lists the signals as they came.
 func (k *Consents) Signals() []Signal { return slices.Clone(k.signals) }
 
-// Verdict says what is to be done now. Once what the class asks for did not come in time, nothing of the call is kept any more,
-// whatever comes later, unless every party consents, with which a new recording may begin.
+// observe lets the time pass.
+func (k *Consents) observe(now time.Time) {
+	switch {
+	case k.granted():
+		k.settled = k.settled || !k.expired
+	case !k.settled && k.terms.over(k.began, now):
+		k.expired = true
+	}
+}
+
+// over tells whether the time for what is missing since then has passed.
+func (c ConsentTerms) over(since, now time.Time) bool {
+	return !c.Within.IsZero() && !now.Before(c.Within.After(since))
+}
+
+// Verdict says what is to be done now.
+//
+// What the class asks for may come within its time from the call's beginning. If it does not, nothing of the call is kept, whatever
+// comes later, unless each party consents: then a new recording may begin. Somebody who joins a call that was in order has the same
+// time from then on; if it passes, what was kept since they joined is to be destroyed, and it goes on when they leave.
 func (k *Consents) Verdict(now time.Time) Verdict {
+	k.observe(now)
 	if against := k.against(); against != nil {
 		return k.objection(*against)
 	}
 	if k.terms.Mode == NoneMandated {
 		return Verdict{Action: KeepAudio, Reason: WhyMandate}
 	}
-	granted := k.granted()
-	if k.expired == "" && !granted && !k.deadline.IsZero() && !now.Before(k.deadline) {
-		k.expired = WhyNoNotice
-		if k.terms.Mode.OptsIn() {
-			k.expired = WhyNoConsent
-		}
+	why := WhyNoNotice
+	if k.terms.Mode.OptsIn() {
+		why = WhyNoConsent
 	}
 	switch {
-	case k.expired != "" && granted && k.allConsented():
+	case k.expired && k.allConsented(), !k.expired && k.granted():
 		return Verdict{Action: KeepAudio, Reason: WhyGranted}
-	case k.expired != "":
-		return Verdict{Action: DestroyAudio, Reason: k.expired}
-	case granted:
-		return Verdict{Action: KeepAudio, Reason: WhyGranted}
+	case k.expired:
+		return Verdict{Action: DestroyAudio, Reason: why}
 	}
-	v := Verdict{Action: NoAudio, Reason: WhyMeanwhile, Until: k.deadline}
+	since := k.began
+	if k.settled {
+		since = k.newcomer()
+	}
+	if k.terms.over(since, now) {
+		return Verdict{Action: DestroyAudio, Reason: why, Since: since}
+	}
+	v := Verdict{Action: NoAudio, Reason: WhyMeanwhile}
+	if !k.terms.Within.IsZero() {
+		v.Until = k.terms.Within.After(since)
+	}
 	switch k.terms.Unknown {
 	case MeanwhileRecord:
 		v.Action = KeepAudio
@@ -246,6 +272,26 @@ func (k *Consents) Verdict(now time.Time) Verdict {
 		v.Action = HoldAudio
 	}
 	return v
+}
+
+// newcomer is when the first of those came who are there and of whom something is missing.
+func (k *Consents) newcomer() time.Time {
+	first := time.Time{}
+	for _, p := range k.parties {
+		lacks := !p.state.knows() || k.terms.Mode.OptsIn() && p.state != Consented
+		if k.asks(p) && lacks && (first.IsZero() || p.joined.Before(first)) {
+			first = p.joined
+		}
+	}
+	if first.IsZero() { // everybody has left who was asked
+		return k.began
+	}
+	return first
+}
+
+// asks tells whether the party is there and is asked.
+func (k *Consents) asks(p *consentParty) bool {
+	return p.present && !(p.internal && k.terms.Of == ExternalOnly)
 }
 
 // against finds somebody who does not want the recording, whether still there or not: what they said is on it.
@@ -277,9 +323,12 @@ func (k *Consents) objection(p consentParty) Verdict {
 
 // granted tells whether what the mode asks for is there, for everybody who is there and is asked.
 func (k *Consents) granted() bool {
-	asked, knowing, consenting := 0, 0, 0
+	present, asked, knowing, consenting := 0, 0, 0, 0
 	for _, p := range k.parties {
-		if !p.present || p.internal && k.terms.Of == ExternalOnly {
+		if p.present {
+			present++
+		}
+		if !k.asks(p) {
 			continue
 		}
 		asked++
@@ -290,7 +339,11 @@ func (k *Consents) granted() bool {
 			consenting++
 		}
 	}
-	if asked == 0 { // nobody is named: somebody is there all the same
+	switch {
+	case asked > 0:
+	case present > 1, k.settled && len(k.parties) > 0: // a call among staff, or those who were asked have left
+		return true
+	default: // nobody is named who is asked: somebody is there all the same
 		return k.everybody == Informed && !k.terms.Mode.OptsIn()
 	}
 	switch k.terms.Mode {
@@ -307,7 +360,7 @@ func (k *Consents) granted() bool {
 func (k *Consents) allConsented() bool {
 	any := false
 	for _, p := range k.parties {
-		if !p.present || p.internal && k.terms.Of == ExternalOnly {
+		if !k.asks(p) {
 			continue
 		}
 		if p.state != Consented {
