@@ -132,10 +132,10 @@ func (j judge) consent() {
 	if c.Mode == NoneMandated && m == "" {
 		problem("none_mandated needs a mandate: name the text that obliges to")
 	}
-	if c.Objection == Refused && m == "" {
+	if c.Objection == Refused && m == "" && c.Mode != NoneMandated {
 		problem("an objection can be refused by a mandate only: name the text that obliges to, or write stop or destroy")
 	}
-	if c.Objection == Refused && c.Mode != NoneMandated {
+	if c.Objection == Refused && m != "" && c.Mode != NoneMandated {
 		problem("%s lets nobody refuse an objection: that is mode none_mandated", c.Mode)
 	}
 	if j.class.LegalBasis == Consent && !c.Mode.OptsIn() {

@@ -77,6 +77,7 @@ func readCampaign(r *reader, n *yaml.Node, path string) Campaign {
 	})
 	if c.From != "" && c.Until != "" && c.Until < c.From { // of one length, so that text compares as days do
 		r.problem(until, join(path, "until"), "%s is before the first day, %s", c.Until, c.From)
+		return Campaign{}
 	}
 	return c
 }

@@ -45,8 +45,10 @@ func countryOf(e164 string) string {
 		if err != nil {
 			return ""
 		}
-		calling := int32(code)
-		region := phonenumbers.GetRegionCodeForNumber(&phonenumbers.PhoneNumber{CountryCode: &calling, NationalNumber: &rest})
+		calling, zeros := int32(code), int32(len(digits[n:])-len(strings.TrimLeft(digits[n:], "0")))
+		leading := zeros > 0 // Italy's numbers begin with zeros that belong to them
+		region := phonenumbers.GetRegionCodeForNumber(&phonenumbers.PhoneNumber{
+			CountryCode: &calling, NationalNumber: &rest, ItalianLeadingZero: &leading, NumberOfLeadingZeros: &zeros})
 		if len(region) != 2 || region == unknownRegion { // "001": of no country
 			return ""
 		}
