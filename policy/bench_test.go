@@ -25,7 +25,7 @@ func BenchmarkDecide(b *testing.B) {
 		fmt.Fprintf(&doc, "  - {name: r%d, class: quality, when: '%s'}\n", i, fmt.Sprintf(conditions[i%len(conditions)], i))
 	}
 	doc.WriteString("  - {name: last, class: quality}\n")
-	p, err := policy.Parse([]byte(doc.String()), policy.Options{SamplingKey: key})
+	p, err := policy.Parse([]byte(doc.String()), policy.Options{SamplingKey: key, Can: policy.Anything()})
 	if err != nil {
 		b.Fatal(err)
 	}

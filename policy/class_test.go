@@ -20,7 +20,7 @@ classes:
     keep_metadata: [role, aor], channels: label}
 rules: []
 `
-	p, err := policy.Parse([]byte(doc), policy.Options{})
+	p, err := policy.Parse([]byte(doc), policy.Options{Can: policy.Anything()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,14 +60,14 @@ rules: []
 func TestSamplingKey(t *testing.T) {
 	sampled := "classes: {q: {purpose: Quality, legal_basis: a, retention: P1M, sample: 2%}}\nrules: [{name: a, class: q}]"
 	for _, k := range [][]byte{nil, []byte("short")} {
-		if _, err := policy.Parse([]byte(sampled), policy.Options{SamplingKey: k}); err == nil || !strings.Contains(err.Error(), "sampling key") {
+		if _, err := policy.Parse([]byte(sampled), policy.Options{SamplingKey: k, Can: policy.Anything()}); err == nil || !strings.Contains(err.Error(), "sampling key") {
 			t.Errorf("a key of %d bytes: %v", len(k), err)
 		}
 	}
 	if problems, _ := policy.Check([]byte(sampled)); len(problems) > 0 {
 		t.Errorf("checking needs a key: %v", problems)
 	}
-	if _, err := policy.Parse([]byte("rules: []"), policy.Options{}); err != nil {
+	if _, err := policy.Parse([]byte("rules: []"), policy.Options{Can: policy.Anything()}); err != nil {
 		t.Error(err)
 	}
 }

@@ -16,7 +16,7 @@ import (
 func consentClass(t *testing.T, consent, more string) policy.Class {
 	t.Helper()
 	doc := "classes: {c: {purpose: Quality, retention: P6M, sample: 10%, legal_basis: b, works_council: {none: x}, consent: " + consent + more + "}}\nrules: []"
-	p, err := policy.Parse([]byte(doc), policy.Options{})
+	p, err := policy.Parse([]byte(doc), policy.Options{Can: policy.Anything()})
 	if err != nil {
 		t.Fatal(err)
 	}

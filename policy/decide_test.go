@@ -28,7 +28,7 @@ func load(t testing.TB, rules ...string) *policy.Policy {
 	if len(rules) > 0 {
 		doc = classes + "rules:\n  - {" + strings.Join(rules, "}\n  - {") + "}\n"
 	}
-	p, err := policy.Parse([]byte(doc), policy.Options{SamplingKey: key})
+	p, err := policy.Parse([]byte(doc), policy.Options{SamplingKey: key, Can: policy.Anything()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +183,7 @@ func TestDirection(t *testing.T) {
 		}
 	}
 	nobody := policy.Facts{Metadata: inbound}
-	p, err := policy.Parse([]byte(strings.ReplaceAll(classes, "internal:", "#")+`rules: [{name: a, class: orders, when: 'direction == "unknown"'}]`), policy.Options{})
+	p, err := policy.Parse([]byte(strings.ReplaceAll(classes, "internal:", "#")+`rules: [{name: a, class: orders, when: 'direction == "unknown"'}]`), policy.Options{Can: policy.Anything()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,7 +199,7 @@ func TestDirection(t *testing.T) {
 func TestDecideAlike(t *testing.T) {
 	rules := []string{`name: a, class: quality, sample: 10%`}
 	one, two := load(t, rules...), load(t, rules...)
-	other, err := policy.Parse([]byte(classes+"rules: [{name: a, class: quality, sample: 10%}]"), policy.Options{SamplingKey: []byte("another key of enough bytes")})
+	other, err := policy.Parse([]byte(classes+"rules: [{name: a, class: quality, sample: 10%}]"), policy.Options{SamplingKey: []byte("another key of enough bytes"), Can: policy.Anything()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,7 +42,7 @@ func directory(t testing.TB, doc string) *policy.Directory {
 // loadDoc reads a whole policy.
 func loadDoc(t testing.TB, doc string) *policy.Policy {
 	t.Helper()
-	p, err := policy.Parse([]byte(doc), policy.Options{SamplingKey: key})
+	p, err := policy.Parse([]byte(doc), policy.Options{SamplingKey: key, Can: policy.Anything()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -255,7 +255,7 @@ func TestConditionPlaces(t *testing.T) {
 func FuzzDirectory(f *testing.F) {
 	f.Add([]byte(staff))
 	f.Add([]byte("users: [{id: a, numbers: ['*1#']}]"))
-	p, err := policy.Parse([]byte(classes+"rules: [{name: a, class: orders, internal: true}]"), policy.Options{SamplingKey: key})
+	p, err := policy.Parse([]byte(classes+"rules: [{name: a, class: orders, internal: true}]"), policy.Options{SamplingKey: key, Can: policy.Anything()})
 	if err != nil {
 		f.Fatal(err)
 	}

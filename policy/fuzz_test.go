@@ -25,7 +25,7 @@ func FuzzParse(f *testing.F) {
 	}
 	facts := policy.Facts{SRC: "edge", Metadata: inbound, CallKey: "call"}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		p, err := policy.Parse(b, policy.Options{SamplingKey: key})
+		p, err := policy.Parse(b, policy.Options{SamplingKey: key, Can: policy.Anything()})
 		problems, _ := policy.Check(b)
 		if (err == nil) != (len(problems) == 0) {
 			t.Fatalf("Parse says %v, Check says %v", err, problems)

@@ -46,7 +46,7 @@ func TestBadPolicies(t *testing.T) {
 			} else if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("problems differ (-want +got):\n%s", diff)
 			}
-			_, err = policy.Load(file, policy.Options{SamplingKey: key})
+			_, err = policy.Load(file, policy.Options{SamplingKey: key, Can: policy.Anything()})
 			var e *policy.Error
 			if !errors.As(err, &e) || len(e.Problems) != len(got) || !strings.Contains(err.Error(), file+":"+problems[0].String()) {
 				t.Errorf("Load gave %v", err)

@@ -66,9 +66,9 @@ func (j judge) basis() {
 // withoutMandate judges what only a text that obliges allows (R04, R13, R16).
 func (j judge) withoutMandate() {
 	c := j.class
-	if c.Sample >= All {
+	if c.Sample >= All && c.Kind != Evidence { // evidence begins on a mark, never with the call
 		j.problem("sample", "recording every call needs a mandate: name the text that obliges to, or record a share")
-	} else if c.Sample >= muchSampled {
+	} else if c.Sample >= muchSampled && c.Kind != Evidence {
 		j.warning("sample", "%s is close to recording every call, which is forbidden without a mandate", c.Sample)
 	}
 	if c.Retention.everExceeds(maxRetention) {
@@ -164,13 +164,19 @@ func (j judge) consent() {
 // periods sets the quarantine when it is not given, and compares it with what needs it.
 func (j judge) periods() {
 	c := j.class
+	quota := c.Quota.length()
 	if j.nodes["quarantine"] == nil && !c.ProofWithin.IsZero() {
 		c.Quarantine = c.ProofWithin
+	} else if j.nodes["quarantine"] == nil && !quota.IsZero() {
+		c.Quarantine = quota
 	} else if j.nodes["quarantine"] == nil && c.Mandate == "" && c.Retention.everExceeds(defaultQuarantine) {
 		c.Quarantine = defaultQuarantine
 	}
 	if c.Quarantine.everExceeds(c.Retention) || c.Quarantine == c.Retention {
 		j.problem("quarantine", "%s is not shorter than the retention, %s: nothing would be left to lock", c.Quarantine, c.Retention)
+	}
+	if quota.everExceeds(c.Quarantine) {
+		j.problem("quarantine", "%s is shorter than the quota's time, %s: a recording that loses its place could not be deleted", c.Quarantine, quota)
 	}
 	if c.ProofWithin.everExceeds(c.Quarantine) {
 		j.problem("quarantine", "%s is shorter than proof_within, %s: what another proof makes needless could not be deleted", c.Quarantine, c.ProofWithin)

@@ -133,12 +133,13 @@ func TestR32WorksCouncil(t *testing.T) {
 func TestR36Evidence(t *testing.T) {
 	lintAll(t, []wrong{
 		{"sample: 10%", "sample: 10%, kind: evidence", ""},
+		{"sample: 10%", "sample: 100%, kind: evidence", ""}, // of the calls that are marked
 		{"sample: 10%", "sample: 10%, kind: evidence, start: at_once", "classes.c.start: evidence of a contract begins on a mark"},
 		{"sample: 10%", "sample: 10%, kind: evidence, proof_within: P14D", ""},
 		{"sample: 10%", "sample: 10%, kind: evidence, proof_within: P14D, quarantine: P7D", "P7D is shorter than proof_within, P14D"},
 		{"sample: 10%", "sample: 10%, proof_within: P14D", "means something of kind: evidence only"},
 	})
-	p, err := policy.Parse([]byte("classes:\n  c: "+strings.Replace(good, "sample: 10%", "sample: 10%, kind: evidence, proof_within: P14D", 1)+"\nrules: []"), policy.Options{})
+	p, err := policy.Parse([]byte("classes:\n  c: "+strings.Replace(good, "sample: 10%", "sample: 10%, kind: evidence, proof_within: P14D", 1)+"\nrules: []"), policy.Options{Can: policy.Anything()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +189,7 @@ func TestR06Emergency(t *testing.T) {
 		{"sample: 10%", mandate + ", kind: emergency", "classes.c.sample: a class for emergency calls records every one"},
 		{"sample: 10%", "sample: 100%, mandate: Art. 7, kind: emergency", ""},
 	})
-	p, err := policy.Parse([]byte("classes:\n  c: "+strings.Replace(good, "sample: 10%", "sample: 100%, mandate: Art. 7, kind: emergency", 1)+"\nrules: []"), policy.Options{})
+	p, err := policy.Parse([]byte("classes:\n  c: "+strings.Replace(good, "sample: 10%", "sample: 100%, mandate: Art. 7, kind: emergency", 1)+"\nrules: []"), policy.Options{Can: policy.Anything()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,7 +207,9 @@ func TestOtherTerms(t *testing.T) {
 		{"sample: 10%", with("quota: {calls: many}"), "must be a whole number"},
 		{"sample: 10%", with("quota: {calls: 5, every: year}"), `"year" is not one of day, week, month`},
 		{"sample: 10%", "sample: 100%, mandate: Art. 7, quota: {calls: 5}", "cannot be kept by a class that records every call"},
+		{"sample: 10%", with("quota: {calls: 5}, quarantine: P3D"), "P3D is shorter than the quota's time, P7D"},
 		{"sample: 10%", with("sample_scope: agent_day"), ""},
+		{"sample: 10%", with("quota: {calls: 5}, quarantine: P3D"), "P3D is shorter than the quota's time, P7D"},
 		{"sample: 10%", with("sample_scope: month"), "is not one of call, conversation, agent_day"},
 		{"sample: 10%", with("wait: {at_most: PT5S, then: skip}"), ""},
 		{"sample: 10%", with("wait: {at_most: PT10M}"), "PT10M is longer than PT5M"},

@@ -19,6 +19,8 @@ type Options struct {
 	// SamplingKey keys the sampling draws; every node needs the same one, of MinSamplingKey bytes at least. It may be
 	// empty for a policy that samples nothing.
 	SamplingKey []byte
+	// Can is what the server can do. A policy that asks for more does not load.
+	Can Abilities
 }
 
 // A Policy is a policy in force. It does not change and is safe for concurrent use.
@@ -41,6 +43,9 @@ func Parse(b []byte, o Options) (*Policy, error) {
 	if len(problems) == 0 && p.samples() && len(o.SamplingKey) < MinSamplingKey {
 		problems = append(problems, Problem{Message: fmt.Sprintf(
 			"the policy samples calls, which needs a sampling key of at least %d bytes: set it, the same on every node", MinSamplingKey)})
+	}
+	if len(problems) == 0 {
+		problems = p.beyond(o.Can)
 	}
 	if len(problems) > 0 {
 		return nil, &Error{Problems: problems}
@@ -213,7 +218,7 @@ type Mandate struct {
 func (p *Policy) Systematic() []Mandate {
 	var list []Mandate
 	for _, r := range p.rules {
-		if !r.Never && r.Sample >= All {
+		if !r.Never && r.Sample >= All && p.classes[r.Class].Kind != Evidence { // evidence begins on a mark
 			list = append(list, Mandate{Rule: r.Name, Class: r.Class, Reference: p.classes[r.Class].Mandate})
 		}
 	}

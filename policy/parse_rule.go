@@ -155,7 +155,7 @@ func (p *Policy) joinClass(r *reader, rule *rule, path string, classNode, sample
 		r.problem(sampleNode, join(path, "sample"), "class %s is for emergency calls, of which every one is recorded", rule.Class)
 	case rule.Sample >= All && class.Quota.Calls > 0:
 		r.problem(sampleNode, join(path, "sample"), "class %s has a quota, which a rule that records every call cannot keep", rule.Class)
-	case rule.Sample >= All && class.Mandate == "":
+	case rule.Sample >= All && class.Mandate == "" && class.Kind != Evidence:
 		r.problem(sampleNode, join(path, "sample"), "recording every call needs a mandate in class %s: name the text that obliges to, or record a share", rule.Class)
 	}
 }

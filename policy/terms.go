@@ -74,6 +74,20 @@ const (
 	EveryMonth Every = "month"
 )
 
+// length is how long a quota counts; zero without a quota.
+func (q Quota) length() Period {
+	switch {
+	case q.Calls == 0:
+		return Period{}
+	case q.Every == EveryDay:
+		return Period{Days: 1}
+	case q.Every == EveryMonth:
+		return Period{Months: 1}
+	default:
+		return Period{Days: 7}
+	}
+}
+
 // A Wait is what becomes of a call for which facts that a rule needs are not there yet.
 type Wait struct {
 	AtMost Period `json:"at_most,omitzero"` // from the call's beginning
