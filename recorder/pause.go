@@ -16,7 +16,7 @@ var ErrNotRecording = errors.New("no such recording is in progress")
 // Pause stops a recording from hearing anything, for a reason that is witnessed. It is silent before anything else happens, and when
 // the pause cannot be witnessed it stays so. The SRC is asked to send nothing, if it takes that. A recording that is paused already
 // keeps its first reason.
-func (r *Recorder) Pause(ctx context.Context, id, reason string) error {
+func (r *Recorder) Pause(ctx context.Context, id, reason, actor string) error {
 	if reason == "" {
 		return errors.New("pause recording: say why")
 	}
@@ -47,7 +47,7 @@ func (r *Recorder) Pause(ctx context.Context, id, reason string) error {
 }
 
 // Resume lets a recording that Pause silenced hear again, once that is witnessed. The SRC is asked to send again.
-func (r *Recorder) Resume(ctx context.Context, id string) error {
+func (r *Recorder) Resume(ctx context.Context, id, actor string) error {
 	return r.onRecording(id, func(s *session, c *call) error {
 		if c.muted == "" {
 			return nil

@@ -58,8 +58,8 @@ func TestGlare(t *testing.T) {
 		after time.Duration
 		act   func(id string) error
 	}{
-		{phase, func(id string) error { return s.recorder.Pause(ctx, id, "an order") }},
-		{pausedFor, func(id string) error { return s.recorder.Resume(ctx, id) }},
+		{phase, func(id string) error { return s.recorder.Pause(ctx, id, "other", "test") }},
+		{pausedFor, func(id string) error { return s.recorder.Resume(ctx, id, "test") }},
 	} {
 		if err := pass(ctx, next.after); err != nil {
 			t.Fatal(err)
