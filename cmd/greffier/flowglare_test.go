@@ -78,7 +78,7 @@ func TestGlare(t *testing.T) {
 			}
 			r := finished(t, dir, "glare-"+transport)
 			side := sidecarOf(t, dir, r.ID)
-			if len(side.Pauses) != 1 || side.Pauses[0].Reason != "an order" || !within(side.Pauses[0].ToMS-side.Pauses[0].FromMS, pausedFor.Milliseconds(), 500) {
+			if len(side.Pauses) != 1 || side.Pauses[0].Reason != "other" || !within(side.Pauses[0].ToMS-side.Pauses[0].FromMS, pausedFor.Milliseconds(), 500) {
 				t.Errorf("pauses %+v, want one of %s", side.Pauses, pausedFor)
 			}
 			channels, rate := play(t, dir, r.ID)

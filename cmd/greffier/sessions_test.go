@@ -604,7 +604,7 @@ func TestPauseAndResume(t *testing.T) {
 		}
 	}
 	side := sidecarIn(t, s, row.ID)
-	if len(side.Pauses) != 1 || side.Pauses[0].Reason != "card" {
+	if len(side.Pauses) != 1 || side.Pauses[0].Reason != "payment" {
 		t.Errorf("pauses %+v", side.Pauses)
 	}
 	var asked []string
