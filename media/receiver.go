@@ -168,6 +168,8 @@ type Open struct {
 	Channels int       // 1 to MaxChannels
 	Streams  []Stream  // in the order of the m-lines
 	Sink     Sink      // it must not call the recording
+	Digits   func(Digit) bool
+	InBand   bool
 }
 
 func (o *Open) check() error {

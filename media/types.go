@@ -70,6 +70,7 @@ const (
 	CauseNoMedia    Cause = "no_media"    // nothing ever came on this channel
 	CauseEnded      Cause = "ended"       // nothing came any more before the recording's end
 	CauseUnsaved    Cause = "unsaved"     // the sink did not take it
+	CauseDiscarded  Cause = "discarded"   // it was received, and might not be kept
 )
 
 // causeOpen is in blocks only: the silence goes on at the block's end, so that its cause is not known yet. The gap that follows

@@ -19,7 +19,7 @@ func (s *session) answer() siprec.Answer {
 		}
 		x, label := &a.Media[i], s.labels[i]
 		c := s.owners[label]
-		unwanted, held := c != nil && !c.decision.Record, s.holder(label, true)
+		unwanted, held := c != nil && c.recording == nil && c.wants() == keepNothing, s.holder(label, true)
 		if unwanted && s.in.Decline == siprec.DeclineRefuse && held == nil { // one that was accepted for another call becomes inactive
 			x.Formats = nil // port 0: the stream is refused
 			continue
@@ -35,11 +35,19 @@ func (s *session) answer() siprec.Answer {
 		x.Port = ports[held][held.index[label]]
 		switch {
 		case !s.willing[label]:
-		case unwanted && s.in.Decline == siprec.DeclineAccept, c != nil && c.recording != nil && c.muted == "" && s.hears(c, label):
+		case unwanted && s.in.Decline == siprec.DeclineAccept, c != nil && s.hears(c, label) && c.receives():
 			x.Direction = siprec.RecvOnly
 		}
 	}
 	return a
+}
+
+// receives tells whether the SRC is to send the call's sound: it is kept or held, or the keys matter that are pressed beside it.
+func (c *call) receives() bool {
+	if c.recording == nil {
+		return c.listening
+	}
+	return c.muted == "" || c.keypad.ends(c.mutes)
 }
 
 // effective is what an answer means on the wire: what the SRC does not send, nobody receives (RFC 3264 section 6.1).

@@ -76,7 +76,7 @@ func (c *call) warn(text string, now time.Time) {
 		return
 	}
 	if list := c.takeWarnings(); list != nil {
-		if err := (journalEntry{At: now, Warnings: list}).append(c.writer); err != nil {
+		if err := c.note(journalEntry{At: now, Warnings: list}); err != nil {
 			c.log().Error("write a warning", zap.Error(err))
 		}
 	}

@@ -22,28 +22,43 @@ import (
 // A call is one communication session (CS) inside a recording session, from the decision about it to its end: one recording, or
 // none. What it holds is changed by whoever has its session's turn.
 type call struct {
-	id       string
-	src      string
-	scope    siprec.SessionID
-	named    bool // false: the metadata have named no CS yet
-	renamed  bool // they just have
-	intended bool // it is witnessed that it will be recorded
-	key      string
-	decision policy.Decision
-	decided  decisionData
-	channel  map[siprec.Label]int // the channel of each label; it never changes
-	started  time.Time            // position 0
-	paused   atomic.Bool          // nothing is to be heard; others read it too
-	pausedBy string               // the reason; "": it is not
-	muted    string               // the reason for which we paused it; "": we did not
-	warnings []string             // for the next journal entry
-	quieted  bool                 // a stream was silenced, and nobody was told yet
-	warned   map[string]bool
-	logs     *zap.Logger // where log says something
+	id        string
+	src       string
+	scope     siprec.SessionID
+	named     bool // false: the metadata have named no CS yet
+	renamed   bool // they just have
+	intended  bool // it is witnessed that it will be recorded
+	key       string
+	decision  policy.Decision
+	decided   decisionData
+	rules     *policy.Policy         // that decided
+	began     time.Time              // when the decision was first made: what conditions call now
+	will      *policy.Consents       // of the parties; nil when the decision is not to record
+	verdict   policy.Verdict         // that follows from it
+	told      map[policy.Signal]bool // what the SRC has said of it, without the time
+	marked    bool                   // between two marks
+	consulted bool                   // the adviser has been asked
+	displaced atomic.Bool            // another call has its place in the quota
+	indexed   bool                   // the catalog has a row of a call that is not recorded, and that has not ended
+	channel   map[siprec.Label]int   // the channel of each label; it never changes
+	started   time.Time              // position 0
+	paused    atomic.Bool            // nothing is to be heard; others read it too
+	pausedBy  string                 // the reason; "": it is not
+	mutes     []mute                 // who wants it silent, the first one first
+	muted     string                 // the reason for which we paused it; "": we did not
+	warnings  []string               // for the next journal entry
+	quieted   bool                   // a stream was silenced, and nobody was told yet
+	warned    map[string]bool
+	logs      *zap.Logger // where log says something
+	keypad    *keypad     // hears the parties' keys; nil when no key means anything
 
-	// What follows is zero when the call is not recorded.
+	// What follows is zero when nothing of the call is received.
 	legs
-	writer *spool.Writer
+	sink    *callSink
+	writer  *spool.Writer  // nil: nothing is kept, or it is held in memory
+	pending []journalEntry // of what is held
+
+	listening bool // its labels' sockets hear keys, and nothing is kept
 
 	watched atomic.Pointer[[]watchedStream] // streams by the receiver's index, as Watch sees them
 
@@ -59,7 +74,23 @@ type legs struct {
 	index     map[siprec.Label]int // index in streams
 }
 
-func (c *call) isRecorded() bool { return c.decision.Record }
+// mayBeRecorded tells whether anything of the call is recorded, or may be once a fact, notice, consent or mark comes.
+func (c *call) mayBeRecorded() bool { return c.decision.Record || c.decision.Reason == policy.Waiting }
+
+// class is the call's class; the zero Class when it has none.
+func (c *call) class() policy.Class {
+	class, _ := c.rules.Class(c.decision.Class)
+	return class
+}
+
+// note writes an entry into the call's journal. While nothing may be on the disk it waits in memory.
+func (c *call) note(e journalEntry) error {
+	if c.writer == nil {
+		c.pending = append(c.pending, e)
+		return nil
+	}
+	return e.append(c.writer)
+}
 
 // log is a log of this call. It is made when it is wanted: a call has little to say, and goes on for long.
 func (c *call) log() *zap.Logger {
@@ -82,39 +113,63 @@ func (c *call) takeWarnings() (out []string) {
 const detailDiscarded = "discarded on arrival"
 
 // decideAbout decides about one CS, and gives the events that tell of it.
-func (r *Recorder) decideAbout(s *session, x *scope, labels []siprec.Label, ch siprec.Change) (*call, []audit.Event, error) {
+func (r *Recorder) decideAbout(ctx context.Context, s *session, x *scope, labels []siprec.Label, ch siprec.Change) (*call, []audit.Event, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return nil, nil, fmt.Errorf("make recording id: %w", err)
 	}
 	c := &call{
 		id: id.String(), src: s.in.SRC, scope: x.id, named: x.named, channel: map[siprec.Label]int{}, logs: r.cfg.Log,
-		legs: legs{index: map[siprec.Label]int{}}, warned: map[string]bool{},
+		legs: legs{index: map[siprec.Label]int{}}, warned: map[string]bool{}, rules: r.rules(), began: ch.At,
 	}
-	meta := s.metadata.Of(x.id)
-	if s.decided && x.named { // what was said of the recording session while it carried another CS says nothing of this one
-		meta.Extensions = slices.DeleteFunc(slices.Clone(meta.Extensions), func(e siprec.Extension) bool {
-			now := ch.Metadata != nil && slices.Contains(ch.Metadata.Extensions, e)
-			return e.Parent == "" && !now && !slices.Contains(s.said[x.id], e)
-		})
-	}
-	c.key = meta.CallKey(s.in.Dialog.CallID)
+	f := r.facts(s, c.facts(labels), ch)
+	c.key = f.Metadata.CallKey(s.in.Dialog.CallID)
+	f.CallKey = c.key
 	offered := offeredData{
 		SRC: c.src, CallHash: r.words.hash(c.key), Streams: len(x.labels), Recordable: len(labels), Metadata: ch.Metadata != nil,
 		RecordingSession: s.id,
 	}
-	c.decision = r.cfg.Policy.Decide(policy.Facts{
-		SRC: c.src, Metadata: &meta, CallKey: c.key, Headers: s.in.Headers, Labels: labels,
-	}, ch.At)
+	c.decide(r.claimed(ctx, c.id, c.rules.Decide(f, ch.At)), r.alarmOf(s))
 	if !c.decision.Record && s.discards(labels) {
 		c.decision.Detail = joinDetail(c.decision.Detail, detailDiscarded)
 	}
-	c.decided = r.decisionData(c, &meta, s.id, ch.At)
-	events := []audit.Event{r.event(EventOffered, c.id, "", offered), r.event(EventDecision, c.id, "", c.decided)}
-	if c.intended = c.decision.Record && len(labels) > 0; c.intended {
+	r.consult(s, c, f)
+	said := r.learnWill(c, f, ch.At)
+	r.keep(ctx, c, f, ch.At)
+	c.decided = r.decisionData(c, f.Metadata, s.id, ch.At)
+	events := append([]audit.Event{r.event(EventOffered, c.id, "", offered), r.event(EventDecision, c.id, "", c.decided)}, said...)
+	if c.intended = c.wants() == keepRecording && len(labels) > 0; c.intended {
 		events = append(events, r.event(EventStarted, c.id, audit.Intended, nil))
 	}
 	return c, events, nil
+}
+
+// facts are what tells the facts of the call from those of its session.
+func (c *call) facts(labels []siprec.Label) callFacts {
+	return callFacts{scope: c.scope, named: c.named, key: c.key, labels: labels, began: c.began}
+}
+
+// decide makes a decision that of the call. What its parties have said about another one counts for it too.
+func (c *call) decide(d policy.Decision, alarm func()) {
+	before := c.will
+	c.decision, c.will = d, nil
+	if !d.Record {
+		return
+	}
+	class := c.class()
+	c.will = policy.NewConsents(class, d.Consent, c.began)
+	if before != nil {
+		for _, p := range before.Parties() {
+			c.will.Join(p.ID, p.Internal, p.Joined)
+			if !p.Present {
+				c.will.Leave(p.ID)
+			}
+		}
+		for _, signal := range before.Signals() {
+			_, _ = c.will.Apply(signal) // it was good before
+		}
+	}
+	c.keypad = c.keypad.under(class, alarm)
 }
 
 // discards tells whether sound of the labels may still come that nobody records: because the SRC is told to send it, or was.
@@ -137,6 +192,8 @@ func (r *Recorder) decisionData(c *call, meta *siprec.Metadata, session string, 
 		Decision: Decision{
 			Record: c.decision.Record, Class: c.decision.Class, Rule: c.decision.Rule, Reason: string(c.decision.Reason),
 			Detail: c.decision.Detail, PolicyDigest: c.decision.Digest, At: utcMS(at),
+			DirectoryDigest: c.decision.Directory, Sample: sampleText(c.decision), SampleScope: c.decision.Scope, Draw: c.decision.Draw,
+			Threshold: c.decision.Threshold, Consent: c.decision.Consent, Quota: c.decision.Claim,
 		},
 		SRC: c.src, Tenant: r.cfg.Profiles[c.src].Tenant, CallHash: r.words.hash(c.key), Parties: []partyHash{}, RecordingSession: session,
 	}
@@ -149,91 +206,17 @@ func (r *Recorder) decisionData(c *call, meta *siprec.Metadata, session string, 
 			d.Parties = append(d.Parties, h)
 		}
 	}
-	if class, ok := r.cfg.Policy.Class(c.decision.Class); ok {
-		d.Mandate = class.Mandate
-	}
+	d.Mandate = c.class().Mandate
 	d.relatedData = r.words.related(c.decision.Record, meta, c.key)
 	return d
 }
 
-// open makes the key, the spool and the ports of a call that is recorded, in this order, and takes them back if one fails. That it
-// is intended has been witnessed.
-func (r *Recorder) open(ctx context.Context, s *session, c *call, ch siprec.Change, begins bool) (err error) {
-	r.setLive(c.id, true) // before anything of it can be found: Run leaves it alone
-	var indexing sync.WaitGroup
-	defer func() {
-		indexing.Wait() // what End and abandon change must be there
-		if err == nil {
-			return
-		}
-		err = errors.Join(err, r.abandon(ctx, c))
-		var refusal *siprec.Refusal
-		switch {
-		case errors.As(err, &refusal):
-		case errors.Is(err, spool.ErrFull):
-			err = &siprec.Refusal{Kind: siprec.Unavailable, Cause: "disk", Reason: "the spool's disk is full", Err: err}
-		default:
-			err = &siprec.Refusal{Kind: siprec.Internal, Reason: "the recording could not be opened", Err: err}
-		}
-	}()
-	if !c.intended { // its streams came after the decision
-		if err := r.witness(ctx, EventStarted, c.id, audit.Intended, nil); err != nil {
-			return err
-		}
+// sampleText is the share that a decision drew for; "" when it drew for none.
+func sampleText(d policy.Decision) string {
+	if d.Draw == "" {
+		return ""
 	}
-	class, ok := r.cfg.Policy.Class(c.decision.Class)
-	if !ok {
-		return fmt.Errorf("decide: class %q does not exist", c.decision.Class)
-	}
-	secret, err := r.cfg.Keys.Create(ctx, c.id)
-	if err != nil {
-		return fmt.Errorf("make key: %w", err)
-	}
-	if c.writer, err = r.cfg.Spool.Create(c.id, secret.SpoolKey()); err != nil {
-		return fmt.Errorf("make spool: %w", err)
-	}
-	s.assign(c, r.cfg.Policy, class)
-	begin := &beginEntry{
-		ID: c.id, CallID: s.in.Dialog.CallID, SRC: c.src, CallKey: c.key, Headers: s.in.Headers, Decision: c.decided.Decision, Class: class,
-		RecordingSession: s.id,
-	}
-	begin.scopeEntry = *s.scopeOf(c)
-	first := journalEntry{At: r.cfg.Clock(), Streams: s.entries(c), Begin: begin, Warnings: c.takeWarnings()}
-	r.about(s.in, s.offerOf(c), &first)
-	if !begins {
-		begin.Before = s.documents
-	} else if ch.Metadata != nil {
-		first.Metadata = ch.Metadata.Raw
-	}
-	if activeStreams(c.streams) == 0 { // some SRCs begin so, and send with a later re-INVITE
-		first.Pause = &pauseEntry{Reason: holdReason}
-		c.pausedBy = holdReason
-		c.paused.Store(true)
-	}
-	row := r.words.progress(first, len(c.channel))
-	indexing.Go(func() { // beside the rest, and not before the spool is there: by that a restart finds what is not to stay
-		if err := r.cfg.Catalog.Put(ctx, row); err != nil {
-			c.log().Error("catalog", zap.Error(err)) // it is an index: the recording goes on, and is indexed again when it is stored
-		}
-	})
-	// Position 0 is now, as near to the answer as can be: nothing is sent to us before it.
-	first.At = r.cfg.Clock()
-	c.started = first.At
-	if err := errors.Join(first.append(c.writer), c.writer.Sync()); err != nil { // on the disk, before the SRC is told yes
-		return err
-	}
-	c.recording, err = r.openMedia(s, c, first.At)
-	if errors.Is(err, media.ErrNoPorts) {
-		return &siprec.Refusal{Kind: siprec.Unavailable, Cause: "ports", Reason: "no RTP port is free", Err: err}
-	}
-	if err != nil {
-		return fmt.Errorf("open media: %w", err)
-	}
-	if err := r.witness(ctx, EventStarted, c.id, audit.Done, nil); err != nil {
-		return err
-	}
-	c.publish(r.cfg.Clock())
-	return nil
+	return d.Sample.String()
 }
 
 // scopeOf names the CS of a call for its journal.
@@ -256,6 +239,9 @@ func (r *Recorder) abandon(ctx context.Context, c *call) error {
 	}
 	if c.writer != nil {
 		errs = append(errs, c.writer.Close())
+	}
+	if c.sink != nil {
+		c.sink.forget()
 	}
 	errs = append(errs, r.discard(ctx, c.id))
 	r.setLive(c.id, false)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/greffier/greffier/catalog"
 	"github.com/greffier/greffier/media"
+	"github.com/greffier/greffier/policy"
 	"github.com/greffier/greffier/siprec"
 )
 
@@ -19,7 +20,7 @@ func (r *Recorder) finishCall(ctx context.Context, s *session, c *call, ch sipre
 		if d := ch.Metadata; d != nil && c.named && d.Mentions(c.scope) {
 			err := r.witness(ctx, EventChanged, c.id, "", changedData{Metadata: true})
 			if err == nil {
-				err = journalEntry{At: ch.At, Metadata: d.Raw}.append(c.writer)
+				err = c.note(journalEntry{At: ch.At, Metadata: d.Raw})
 			}
 			if err != nil {
 				c.log().Error("note the last metadata", zap.Error(err))
@@ -28,6 +29,40 @@ func (r *Recorder) finishCall(ctx context.Context, s *session, c *call, ch sipre
 	}
 	r.endCall(c, siprec.EndSession, ch.At)
 	s.remove(c)
+}
+
+// endUnrecorded says in log and catalog how it ended with a call of which nothing is recorded. One that had no stream yet is in neither.
+func (r *Recorder) endUnrecorded(ctx context.Context, c *call, at time.Time) {
+	if !c.indexed {
+		return
+	}
+	if c.decision.Record || c.decision.Reason == policy.Waiting {
+		c.decided.Decision.Record, c.decided.Reason = false, string(c.lastWord().Reason)
+		if err := r.witness(ctx, EventDecision, c.id, "", c.decided); err != nil {
+			c.log().Error("witness", zap.Error(err))
+		}
+		r.index(ctx, c)
+	}
+	if err := endRow(ctx, r.cfg.Catalog, c.id, at); err != nil {
+		c.log().Error("catalog", zap.Error(err))
+	}
+}
+
+// lastWord is the effective decision of a call that is over: what has not come will not.
+func (c *call) lastWord() policy.Decision {
+	d := c.effective()
+	if d.Reason != policy.Waiting {
+		return d
+	}
+	switch mode := c.decision.Consent; {
+	case !c.decision.Record:
+		d.Reason = policy.FactsMissing
+	case mode.OptsIn():
+		d.Reason = policy.Reason(policy.WhyNoConsent)
+	default:
+		d.Reason = policy.Reason(policy.WhyNoNotice)
+	}
+	return d
 }
 
 // endCall ends a call: the timeline is closed and the recording is left to Run.
@@ -40,13 +75,13 @@ func (r *Recorder) endCall(c *call, cause siprec.EndCause, at time.Time) {
 		c.log().Error("end", zap.Error(err))
 	}
 	c.log().Info("ended", zap.String("cause", string(cause)))
+	if c.recording != nil && c.writer == nil {
+		if err := r.forgetHeld(ctx, c, string(c.lastWord().Reason), at); err != nil {
+			c.log().Error("forget", zap.Error(err))
+		}
+	}
 	if c.recording == nil {
-		if c.decision.Record {
-			return // it had no stream yet: nothing of it is indexed
-		}
-		if err := endRow(ctx, r.cfg.Catalog, c.id, at); err != nil {
-			c.log().Error("catalog", zap.Error(err))
-		}
+		r.endUnrecorded(ctx, c, at)
 		return
 	}
 	if cause == siprec.EndCancel { // the SRC never had our yes

@@ -1,11 +1,13 @@
 package recorder
 
 import (
-	"context"
+	"cmp"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/greffier/greffier/policy"
+	"github.com/greffier/greffier/siprec"
 )
 
 // A LiveState says what is happening to a call that goes on.
@@ -54,17 +56,49 @@ var (
 	ErrSignal = errors.New("the signal cannot be taken")
 )
 
-// Live lists the calls that go on, in the order of their ids.
-func (r *Recorder) Live() []Live { return nil }
-
-// Mark begins the recording of a call whose class begins on a mark, or ends it. The recording holds what lies between. ErrNotMarked
-// when the class does not, ErrNotRecording when there is no such call. A mark that is set already is no error.
-func (r *Recorder) Mark(ctx context.Context, id string, begin bool, actor string) error {
-	return errors.ErrUnsupported
+// Live lists the calls that go on, in the order of their ids, which is that in which they began.
+func (r *Recorder) Live() []Live {
+	out := []Live{}
+	for _, s := range r.all() {
+		out = append(out, r.liveOf(s)...)
+	}
+	slices.SortFunc(out, func(a, b Live) int { return cmp.Compare(a.ID, b.ID) })
+	return out
 }
 
-// Signal takes what somebody said about being recorded, and tells what follows; its Answer is to be told to them. The time of a
-// signal without one is now. The error wraps ErrSignal when it cannot be taken, ErrNotRecording when there is no such call.
-func (r *Recorder) Signal(ctx context.Context, id string, s policy.Signal, actor string) (policy.Verdict, error) {
-	return policy.Verdict{}, errors.ErrUnsupported
+func (r *Recorder) liveOf(s *session) (out []Live) {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	for _, c := range s.list() {
+		meta := s.metadata.Of(c.scope)
+		l := Live{
+			ID: c.id, RecordingSession: s.id, SRC: c.src, Tenant: r.cfg.Profiles[c.src].Tenant, State: c.state(), Class: c.decision.Class,
+			Rule: c.decision.Rule, Reason: string(c.effective().Reason), Paused: c.pausedBy, StartedAt: utcMS(c.began),
+			CallIDs: joined([]string{s.in.Dialog.CallID}, meta.CallIDs()), Parties: []LiveParty{},
+		}
+		for _, p := range meta.Present() {
+			party := LiveParty{ID: string(p.ID), AOR: p.AOR(), Name: p.Name(), Number: siprec.Number(p.AOR()), Internal: c.rules.Internal(p, r.directory())}
+			if c.will != nil {
+				party.Consent = c.will.State(string(p.ID))
+			}
+			l.Parties = append(l.Parties, party)
+		}
+		out = append(out, l)
+	}
+	return out
+}
+
+// state says what is happening to the call.
+func (c *call) state() LiveState {
+	switch {
+	case c.recording != nil && (c.muted != "" || c.pausedBy != ""):
+		return LivePaused
+	case c.recording != nil && c.sink.holds():
+		return LiveHeld
+	case c.recording != nil:
+		return LiveRecording
+	case c.effective().Reason == policy.Waiting, c.decision.Record && c.unmarked():
+		return LiveWaiting
+	}
+	return LiveNotRecorded
 }

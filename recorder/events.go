@@ -18,6 +18,10 @@ const (
 	EventOffered   = "session.offered"
 	EventRefused   = "session.refused"
 	EventEnded     = "session.ended"
+	EventConsent   = "consent.changed"     // somebody was informed, consented, or objected
+	EventHeld      = "recording.held"      // in memory, until it is known whether it may be kept
+	EventForgotten = "recording.forgotten" // what was held, and may not be kept
+	EventMarked    = "recording.marked"    // the beginning or the end of what is to be kept
 	EventDecision  = "recording.decision"
 	EventStarted   = "recording.started"
 	EventPaused    = "recording.paused"
@@ -96,6 +100,19 @@ type askedData struct {
 
 type pausedData struct {
 	Reason string `json:"reason"`
+	By     string `json:"by,omitempty"` // what began or ended the pause: "api", "key", "card", "metadata", "consent", "limit"; absent: the SRC's hold
+}
+
+type reasonData struct {
+	Reason string `json:"reason"`
+}
+
+type heldData struct {
+	Until time.Time `json:"until"` // it is forgotten then, at the latest
+}
+
+type markedData struct {
+	Mark string `json:"mark"` // "start" or "end"
 }
 
 // objectData brackets what is put into the store.
@@ -121,6 +138,13 @@ type ObjectRef struct {
 // witness writes an event and returns only when it is durable: the deed that it tells of may follow.
 func (r *Recorder) witness(ctx context.Context, typ, id string, outcome audit.Outcome, data any) error {
 	return r.witnessAll(ctx, r.event(typ, id, outcome, data))
+}
+
+// witnessBy is witness for a deed that somebody asked for.
+func (r *Recorder) witnessBy(ctx context.Context, typ, id, actor string, data any) error {
+	e := r.event(typ, id, "", data)
+	e.Actor = actor
+	return r.witnessAll(ctx, e)
 }
 
 // event is one that is to be witnessed.

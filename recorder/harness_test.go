@@ -51,7 +51,7 @@ func newBenchOn(t *testing.T, dir string, store *storagetest.Fake, policyFile st
 			t.Fatal(err)
 		}
 	}
-	p, err := policy.Load(policyFile, policy.Options{SamplingKey: make([]byte, 32)})
+	p, err := policy.Load(policyFile, policy.Options{SamplingKey: make([]byte, 32), Can: policy.Anything()})
 	must(err)
 	wrapper, err := seal.LocalFile(filepath.Join(dir, "kek"))
 	must(err)
@@ -66,13 +66,14 @@ func newBenchOn(t *testing.T, dir string, store *storagetest.Fake, policyFile st
 	receiver, err := media.NewReceiver(ports)
 	must(err)
 	rec, err := recorder.New(recorder.Config{
-		Policy: p, Receiver: receiver, Spool: sp, Keys: keys, Store: store, Catalog: cat, Audit: log, PseudonymKey: make([]byte, 32),
+		Policy: func() *policy.Policy { return p }, Receiver: receiver, Spool: sp, Keys: keys, Store: store, Catalog: cat, Audit: log, PseudonymKey: make([]byte, 32),
 	})
 	must(err)
 	must(rec.Recover(t.Context()))
 	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 2)
+	ended := make(chan error, 3)
 	go func() { ended <- receiver.Run(ctx) }()
+	go func() { ended <- rec.Follow(ctx) }()
 	go func() {
 		if run {
 			ended <- rec.Run(ctx)
@@ -90,7 +91,7 @@ func newBenchOn(t *testing.T, dir string, store *storagetest.Fake, policyFile st
 		}
 		stopped = true
 		cancel()
-		if err := errors.Join(<-ended, <-ended, sp.Close(), cat.Close(), log.Close()); err != nil {
+		if err := errors.Join(<-ended, <-ended, <-ended, sp.Close(), cat.Close(), log.Close()); err != nil {
 			t.Errorf("stop: %v", err)
 		}
 	}

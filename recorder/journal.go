@@ -33,6 +33,15 @@ type journalEntry struct {
 	Pause    *pauseEntry   `json:"pause,omitempty"`
 	Resume   bool          `json:"resume,omitempty"`
 	Scope    *scopeEntry   `json:"scope,omitempty"`
+
+	Signal  *policy.Signal `json:"signal,omitempty"`  // what somebody said about being recorded
+	Discard *discardEntry  `json:"discard,omitempty"` // what is to be left out of the file
+}
+
+// A discardEntry names a span, up to the entry's time, that was kept and may not be.
+type discardEntry struct {
+	From   time.Time `json:"from"`
+	Reason string    `json:"reason"`
 }
 
 // A scopeEntry names the communication session (CS) that is recorded, once the metadata do.
@@ -106,18 +115,6 @@ func (e journalEntry) append(w *spool.Writer) error {
 	return nil
 }
 
-// A spoolSink hands the timeline's blocks to the spool. The receiver calls it from one goroutine.
-type spoolSink struct {
-	w    *spool.Writer
-	head []byte
-}
-
-// Append implements media.Sink.
-func (s *spoolSink) Append(b *media.Block) error {
-	s.head = b.MarshalHead(s.head[:0])
-	return taken(s.w.Append(kindBlock, s.head, b.Data))
-}
-
 // A history is what a recording's spool file says.
 type history struct {
 	entries  []journalEntry
@@ -152,6 +149,17 @@ func (h *history) plan() media.Plan {
 		plan.Channels = max(plan.Channels, s.Channel+1)
 	}
 	return plan
+}
+
+// discard silences in a plan what was kept and may not be.
+func (h *history) discard(plan *media.Plan) {
+	start := h.entries[0].At.Add(samples(plan.Offset, plan.Rate))
+	at := func(t time.Time) int64 { return int64(t.Sub(start).Seconds() * float64(plan.Rate)) }
+	for _, e := range h.entries {
+		if e.Discard != nil {
+			plan.Silence(at(e.Discard.From), at(e.At)+1, media.CauseDiscarded)
+		}
+	}
 }
 
 // readHistory goes through a spool file once: it keeps the journal, and of the audio only what the assembly notes.

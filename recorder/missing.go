@@ -116,6 +116,9 @@ func (w *streamWatch) look(s watchedStream, h heard, now time.Time, after time.D
 
 // publish tells the watch which streams are active now.
 func (c *call) publish(now time.Time) {
+	if c.writer == nil { // what is not kept is not missed
+		return
+	}
 	var before []watchedStream
 	if p := c.watched.Load(); p != nil {
 		before = *p

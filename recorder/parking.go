@@ -13,7 +13,12 @@ import (
 
 // A parking keeps the sockets of labels that no recording uses, so that the SRC's description goes on to hold. What arrives there is
 // discarded on arrival.
-type parking struct{ legs }
+// It may listen for the keys that the parties of a call press, for a consent or an objection: then what arrives is looked at for those,
+// and still kept nowhere.
+type parking struct {
+	legs
+	digits func(media.Digit) bool
+}
 
 // nothing is the sink of a parking. It is given silence only.
 type nothing struct{}
@@ -26,7 +31,7 @@ func (r *Recorder) park(s *session, c *call, labels []siprec.Label, at time.Time
 	if len(labels) == 0 {
 		return
 	}
-	p, from := &parking{legs{index: map[siprec.Label]int{}}}, make([]int, 0, len(labels))
+	p, from := newParking(c), make([]int, 0, len(labels))
 	for _, l := range labels {
 		i := c.index[l]
 		x := c.streams[i]
@@ -67,14 +72,21 @@ func (p *parking) add(l siprec.Label, x media.Stream) {
 	p.streams = append(p.streams, x)
 }
 
+// newParking is an empty one; with a call's keypad, if it has one.
+func newParking(c *call) *parking {
+	p := &parking{legs: legs{index: map[siprec.Label]int{}}}
+	p.digits = c.digits(&p.legs)
+	return p
+}
+
 func (p *parking) open() media.Open {
-	return media.Open{Channels: max(1, min(len(p.streams), media.MaxChannels)), Streams: p.streams, Sink: nothing{}}
+	return media.Open{Digits: p.digits, Channels: max(1, min(len(p.streams), media.MaxChannels)), Streams: p.streams, Sink: nothing{}}
 }
 
 // openMedia opens the receiving ends of a call: on the sockets that its labels have already, where one parking has them, else on
 // fresh ones.
 func (r *Recorder) openMedia(s *session, c *call, start time.Time) (*media.Recording, error) {
-	o := media.Open{Start: start, Channels: max(1, len(c.channel)), Streams: c.streams, Sink: &spoolSink{w: c.writer}}
+	o := media.Open{Start: start, Channels: max(1, len(c.channel)), Streams: c.streams, Sink: c.sink, Digits: c.digits(&c.legs), InBand: c.class().Pause.InBand}
 	var best *parking
 	most := 0
 	for _, p := range s.parked {
@@ -128,10 +140,10 @@ func (r *Recorder) hold(s *session) {
 	if s.in.Decline != siprec.DeclineAccept {
 		return
 	}
-	p := &parking{legs{index: map[siprec.Label]int{}}}
+	p := newParking(nil)
 	for i, l := range s.labels {
 		c := s.owners[l]
-		if c == nil || c.decision.Record || !s.usable(l) || s.holder(l, true) != nil {
+		if c == nil || c.recording != nil || c.wants() != keepNothing || !s.usable(l) || s.holder(l, true) != nil {
 			continue
 		}
 		x := stream(s.codecs, s.offer.Media[i], 0, s.in.AnySource)

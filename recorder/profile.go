@@ -10,6 +10,8 @@ import (
 type Profile struct {
 	// Tenant is whose calls these are, or "".
 	Tenant string
+	// Trunk is by which trunk they come, or "".
+	Trunk string
 	// ExternalIDs names the kept header fields that hold identifiers of the call, beside those of known names.
 	ExternalIDs []string
 	// Demands are what its media must be like.

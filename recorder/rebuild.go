@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
+	"slices"
 	"time"
 
 	"github.com/greffier/greffier/audit"
@@ -49,7 +51,7 @@ func (a *Archive) Rebuild(ctx context.Context, progress func(done int)) (Rebuild
 		rep.Recordings++
 		progress(rep.Recordings)
 	}
-	if err := a.rebuildUnrecorded(ctx, &rep); err != nil {
+	if err := a.rebuildUnrecorded(ctx, pairs, &rep); err != nil {
 		return rep, err
 	}
 	return rep, a.witness(ctx, EventRebuilt, "", "", audit.Done, map[string]int{
@@ -115,9 +117,10 @@ func refOf(i storage.Info) ObjectRef {
 	return ObjectRef{Key: i.Key, VersionID: i.VersionID, SHA256: i.SHA256, Size: i.Size}
 }
 
-// rebuildUnrecorded replays decisions and ends from the audit log.
-func (a *Archive) rebuildUnrecorded(ctx context.Context, rep *RebuildReport) error {
-	open := map[string]bool{}
+// rebuildUnrecorded replays the last decision about each call, and its end, from the audit log. A call that waited, and was recorded in
+// the end, is in the store.
+func (a *Archive) rebuildUnrecorded(ctx context.Context, stored map[string]pair, rep *RebuildReport) error {
+	last, ended := map[string]decisionData{}, map[string]time.Time{}
 	for e, err := range audit.Read(a.AuditDir) {
 		if err != nil {
 			return fmt.Errorf("read audit log: %w", err)
@@ -128,22 +131,23 @@ func (a *Archive) rebuildUnrecorded(ctx context.Context, rep *RebuildReport) err
 			if err := json.Unmarshal(e.Data, &d); err != nil {
 				return fmt.Errorf("read decision %d: %w", e.Seq, err)
 			}
-			if d.Record {
-				continue
-			}
-			if err := a.Catalog.Put(ctx, unrecorded(e.Subject, d)); err != nil {
-				return fmt.Errorf("index decision: %w", err)
-			}
-			open[e.Subject] = true
-			rep.NotRecorded++
+			last[e.Subject] = d
 		case EventEnded:
-			if open[e.Subject] {
-				if err := endRow(ctx, a.Catalog, e.Subject, endOf(e)); err != nil {
-					return err
-				}
-				delete(open, e.Subject)
-			}
+			ended[e.Subject] = endOf(e)
 		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(last)) {
+		if _, there := stored[id]; there || last[id].Record {
+			continue
+		}
+		row := unrecorded(id, last[id])
+		if at, over := ended[id]; over {
+			row.EndedAt = utcMS(at)
+		}
+		if err := a.Catalog.Put(ctx, row); err != nil {
+			return fmt.Errorf("index decision: %w", err)
+		}
+		rep.NotRecorded++
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -23,13 +24,19 @@ import (
 
 // Config holds the parts that a recorder works with. It owns none of them: the caller closes them after Run has returned.
 type Config struct {
-	Policy   *policy.Policy
 	Receiver *media.Receiver
 	Spool    *spool.Spool
 	Keys     *seal.Keys
 	Store    storage.Store
 	Catalog  *catalog.Catalog
 	Audit    *audit.Log
+
+	// Policy gives the policy in force now; Directory and Objectors the lists, where there are any: both may be nil. None may wait.
+	Policy    func() *policy.Policy
+	Directory func() *policy.Directory
+	Objectors func() *policy.Objectors
+	// Adviser is asked once about each call whose class wants notice or consent; may be nil.
+	Adviser Adviser
 
 	// Codecs are the decoders outside this program that may be used beside its own.
 	Codecs codec.Set
@@ -76,7 +83,9 @@ type Recorder struct {
 	ended    []string                     // of live, until lately: for Run
 	totals   media.StreamStats            // sums over the recordings that have ended
 
-	asks asks
+	asks   asks
+	alarms alarms
+	held   atomic.Int64 // bytes of sound in memory that may have to be forgotten
 
 	lastFree   time.Time // when the spool's free space was last asked for
 	enoughFree bool
@@ -111,6 +120,7 @@ func New(cfg Config) (*Recorder, error) {
 		sessions: map[siprec.DialogID]*session{},
 		live:     map[string]bool{},
 		asks:     newAsks(),
+		alarms:   newAlarms(),
 	}, nil
 }
 

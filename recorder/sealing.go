@@ -37,6 +37,7 @@ func (r *Recorder) seal(ctx context.Context, id string, key *seal.Key) (*Sidecar
 		return nil, err
 	}
 	plan := h.plan()
+	h.discard(&plan)
 	side := h.sidecar(plan)
 	h.describe(&side, plan)
 	side.rate(&plan)

@@ -195,7 +195,7 @@ func (r *Recorder) Begin(ctx context.Context, in siprec.Invitation) (siprec.Answ
 	s.take(in.Offer, false)
 	err = r.settle(ctx, s, siprec.Change{Offer: in.Offer, Metadata: in.Metadata, At: in.At}, true)
 	cause := siprec.EndFailed
-	if err == nil && in.Decline == siprec.DeclineRefuse && !slices.ContainsFunc(s.list(), (*call).isRecorded) {
+	if err == nil && in.Decline == siprec.DeclineRefuse && !slices.ContainsFunc(s.list(), (*call).mayBeRecorded) {
 		cause = siprec.EndDeclined
 		err = &siprec.Refusal{Kind: siprec.Declined, Reason: "the policy does not record this call"}
 	}
@@ -215,6 +215,9 @@ func (r *Recorder) Begin(ctx context.Context, in siprec.Invitation) (siprec.Answ
 func (r *Recorder) undo(ctx context.Context, s *session, cause siprec.EndCause, at time.Time) error {
 	var errs []error
 	for _, c := range s.list() {
+		if c.recording != nil && c.writer == nil {
+			errs = append(errs, r.forgetHeld(ctx, c, string(siprec.EndDeclined), at))
+		}
 		if c.recording != nil {
 			ended := endedData{Cause: string(siprec.EndDeclined), At: utcMS(at)} // that of a recording of which nobody was told
 			errs = append(errs, r.witness(ctx, EventEnded, c.id, "", ended), r.abandon(ctx, c))

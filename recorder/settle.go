@@ -30,13 +30,15 @@ func (r *Recorder) settle(ctx context.Context, s *session, ch siprec.Change, beg
 	for _, c := range over {
 		r.finishCall(ctx, s, c, ch)
 	}
-	errs := []error{r.decide(ctx, s, p, ch)}
+	errs := []error{r.review(ctx, s, ch)}
+	errs = append(errs, r.decide(ctx, s, p, ch))
 	s.own(p)
 	s.warnOfOrphans(p)
-	if errs[0] == nil {
+	if errors.Join(errs...) == nil {
 		errs = append(errs, r.hear(ctx, s, ch, begins))
 	}
 	r.hold(s)
+	r.remind(s)
 	return errors.Join(errs...)
 }
 
@@ -146,7 +148,7 @@ func (r *Recorder) decide(ctx context.Context, s *session, p plan, ch siprec.Cha
 		if known || len(labels) == 0 && !asked {
 			continue
 		}
-		c, told, err := r.decideAbout(s, x, labels, ch)
+		c, told, err := r.decideAbout(ctx, s, x, labels, ch)
 		if err != nil {
 			return err
 		}
@@ -161,10 +163,8 @@ func (r *Recorder) decide(ctx context.Context, s *session, p plan, ch siprec.Cha
 	for _, c := range fresh {
 		r.cfg.Observe(Observation{Event: EventDecision, Class: c.decision.Class, Outcome: string(c.decision.Reason)})
 		c.log().Info("decided", zap.Bool("record", c.decision.Record), zap.String("rule", c.decision.Rule), zap.String("reason", string(c.decision.Reason)))
-		if !c.decision.Record {
-			if err := r.cfg.Catalog.Put(ctx, unrecorded(c.id, c.decided)); err != nil {
-				c.log().Error("catalog", zap.Error(err)) // the audit log has it, and a rebuild brings it back
-			}
+		if c.wants() != keepRecording {
+			r.index(ctx, c)
 		}
 		s.add(c)
 	}
@@ -176,12 +176,27 @@ func (r *Recorder) decide(ctx context.Context, s *session, p plan, ch siprec.Cha
 func (r *Recorder) hear(ctx context.Context, s *session, ch siprec.Change, begins bool) error {
 	var errs []error
 	for _, c := range s.list() {
+		want := c.wants()
 		switch {
-		case !c.decision.Record:
+		case c.recording != nil && c.writer == nil && want == keepRecording:
+			err := r.keepHeld(ctx, s, c)
+			if err != nil {
+				s.remove(c) // it is decided anew with the next change
+			} else {
+				err = r.change(ctx, s, c, ch)
+			}
+			errs = append(errs, err)
 		case c.recording != nil:
 			errs = append(errs, r.change(ctx, s, c, ch))
-		case slices.ContainsFunc(s.labels, func(l siprec.Label) bool { return s.owners[l] == c && s.usable(l) }):
-			err := r.open(ctx, s, c, ch, begins)
+		case want == keepNothing || len(s.labelsOf(c)) == 0:
+		case want == keepListening:
+			r.listen(s, c)
+		default:
+			begin := r.open
+			if want == keepHolding {
+				begin = r.holdSound
+			}
+			err := begin(ctx, s, c, ch, begins)
 			if err != nil {
 				s.remove(c) // it is decided anew with the next change
 			}
@@ -208,16 +223,16 @@ func (r *Recorder) change(ctx context.Context, s *session, c *call, ch siprec.Ch
 			if entry.Warnings == nil && entry.Scope == nil {
 				return nil
 			}
-			return entry.append(c.writer)
+			return c.note(entry)
 		}
 		if err := r.witness(ctx, EventChanged, c.id, "", changedData{Metadata: true}); err != nil {
 			return err
 		}
-		return entry.append(c.writer)
+		return c.note(entry)
 	}
-	class, _ := r.cfg.Policy.Class(c.decision.Class)
+	class := c.class()
 	before := slices.Clone(c.streams)
-	s.assign(c, r.cfg.Policy, class)
+	s.assign(c, c.rules, class)
 	entry.Streams, entry.Lines = s.entries(c), lines(s.offerOf(c))
 	err := r.changeStreams(ctx, c, before, entry, ch.Metadata != nil)
 	c.quieted = c.quieted && err != nil
@@ -250,7 +265,7 @@ func (r *Recorder) noteAll(ctx context.Context, s *session, ch siprec.Change) er
 			errs = append(errs, err)
 			continue
 		}
-		errs = append(errs, journalEntry{At: ch.At, Metadata: ch.Metadata.Raw}.append(c.writer))
+		errs = append(errs, c.note(journalEntry{At: ch.At, Metadata: ch.Metadata.Raw}))
 	}
 	return errors.Join(errs...)
 }

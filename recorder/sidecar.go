@@ -28,6 +28,8 @@ type Sidecar struct {
 	Pauses       []Pause       `json:"pauses"`
 	Warnings     []string      `json:"warnings"`
 	Metadata     []Received    `json:"metadata"`
+	// Consent is what was said about being recorded, in the order in which it came; absent where nothing was.
+	Consent []policy.Signal `json:"consent,omitempty"`
 	// What the metadata say of the communication sessions; absent in sidecars of older versions.
 	CommunicationSessions []CommunicationSession `json:"communication_sessions,omitempty"`
 	Groups                []SessionGroup         `json:"groups,omitempty"`
@@ -68,6 +70,15 @@ type Decision struct {
 	Detail       string    `json:"detail,omitempty"`
 	PolicyDigest string    `json:"policy_digest"`
 	At           time.Time `json:"at"`
+
+	// What an auditor who has the sampling key needs to make the decision again; absent in those of older versions.
+	DirectoryDigest string             `json:"directory_digest,omitempty"`
+	Sample          string             `json:"sample,omitempty"` // the share, when there was a draw
+	SampleScope     policy.Scope       `json:"sample_scope,omitempty"`
+	Draw            string             `json:"draw,omitempty"` // in the sample when below Threshold; both 16 hexadecimal digits
+	Threshold       string             `json:"threshold,omitempty"`
+	Consent         policy.ConsentMode `json:"consent,omitempty"` // what was asked of the parties
+	Quota           policy.Claim       `json:"quota,omitzero"`
 }
 
 // A Participant is one party, as the SRC named it.
@@ -129,7 +140,7 @@ type Gap struct {
 
 // unforeseen tells a gap that nobody wanted from one that somebody asked for.
 func (g Gap) unforeseen() bool {
-	return g.Cause != media.CausePaused && g.Cause != media.CauseInactive && g.Cause != media.CauseSuppressed
+	return g.Cause != media.CausePaused && g.Cause != media.CauseInactive && g.Cause != media.CauseSuppressed && g.Cause != media.CauseDiscarded
 }
 
 // A Pause is a stretch in which nothing was recorded on purpose.
@@ -201,6 +212,9 @@ func (h *history) sidecar(plan media.Plan) Sidecar {
 		matching.Offer(e.offer())
 		if e.Metadata != nil {
 			received(e.At, e.Metadata)
+		}
+		if e.Signal != nil {
+			s.Consent = append(s.Consent, *e.Signal)
 		}
 		for _, st := range e.Streams {
 			if st.Channel < len(labels) {

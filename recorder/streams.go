@@ -134,7 +134,7 @@ func (r *Recorder) changeStreams(ctx context.Context, c *call, before []media.St
 	if err := r.witness(ctx, typ, c.id, "", data); err != nil {
 		return err
 	}
-	if err := entry.append(c.writer); err != nil {
+	if err := c.note(entry); err != nil {
 		return err
 	}
 	if c.pausedBy == "" || reason == "" { // one pause has one reason: that with which it began
@@ -152,12 +152,12 @@ func (r *Recorder) changeStreams(ctx context.Context, c *call, before []media.St
 // SRC goes on to send as before (RFC 3264 section 8). What was silenced meanwhile stays so.
 func (r *Recorder) restore(s *session) {
 	for _, c := range s.list() {
-		class, ok := r.cfg.Policy.Class(c.decision.Class)
-		if c.recording == nil || !ok {
+		if c.recording == nil {
 			continue
 		}
+		class := c.class()
 		before := c.streams
-		s.assign(c, r.cfg.Policy, class)
+		s.assign(c, c.rules, class)
 		c.streams = c.streams[:len(before)] // no stream is opened here
 		for i := range before {
 			c.streams[i].Active = c.streams[i].Active && before[i].Active

@@ -65,6 +65,12 @@ const (
 	EndRestart  EndCause = "restart"  // found unfinished when the program started
 	EndOperator EndCause = "operator" // an operator ended it
 
+	// EndPolicy: the policy records the call no longer, or under another class; it may go on under another id.
+	EndPolicy EndCause = "policy"
+	// EndConsent: notice or consent is missing, or somebody objected.
+	EndConsent EndCause = "consent"
+	// EndMark: the mark was set that ends what is to be kept.
+	EndMark EndCause = "mark"
 	// EndSession: the communication session ended; the recording session goes on.
 	EndSession EndCause = "session-ended"
 	// EndDeclined: the INVITE was refused, because nothing of it was to be recorded, or not all that was to be could.

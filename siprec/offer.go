@@ -2,7 +2,9 @@ package siprec
 
 import (
 	"bytes"
+	"cmp"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -35,6 +37,7 @@ func ParseOffer(b []byte) (*Offer, error) {
 	}
 	for _, m := range r.media {
 		m.finishSecurity(r.protection)
+		m.Record = cmp.Or(m.Record, r.record)
 		m.finish(r.session)
 		r.offer.Media = append(r.offer.Media, m.Media)
 	}
@@ -47,6 +50,7 @@ type offerReader struct {
 	sawVersion bool
 	session    connection
 	protection protection
+	record     string // a=record of the session
 	media      []*mediaReader
 }
 
@@ -102,6 +106,9 @@ func (r *offerReader) line(kind byte, value string) error {
 		}
 		if m != nil {
 			return m.attribute(name, value)
+		}
+		if name == "record" {
+			r.record = recordWord(value)
 		}
 		r.protection.attribute(name, value)
 	}
@@ -175,6 +182,8 @@ func (m *mediaReader) attribute(name, value string) error {
 		if words := strings.FieldsFunc(strings.ToLower(value), func(c rune) bool { return c == ',' || c == ' ' }); len(m.Content) == 0 && isPrintable(value) {
 			m.Content = words[:min(len(words), MaxContents)]
 		}
+	case "record":
+		m.Record = recordWord(value)
 	case "rtpmap":
 		m.keep(m.rtpmaps, value)
 	case "fmtp":
@@ -200,6 +209,23 @@ func (m *mediaReader) attribute(name, value string) error {
 		m.protection.attribute(name, value)
 	}
 	return nil
+}
+
+// recordWord reads the value of a=record; "" for one that RFC 7866 does not know.
+func recordWord(value string) string {
+	switch word := strings.ToLower(value); word {
+	case "on", "off", RecordPaused:
+		return word
+	}
+	return ""
+}
+
+// RecordPaused is the value of a=record while nothing is to be recorded (RFC 7866 section 7.1.1).
+const RecordPaused = "paused"
+
+// Paused tells whether any m-line says that recording is paused.
+func (o *Offer) Paused() bool {
+	return slices.ContainsFunc(o.Media, func(m Media) bool { return m.Record == RecordPaused })
 }
 
 // keep notes the value of an attribute "payload-type value"; the first one of a payload type counts.

@@ -45,6 +45,7 @@ type Media struct {
 	Formats   []Format       // what can be RTP payload types, in the order of preference
 	FormatIDs []string       // the m-line's formats as they came, those that are no payload types included
 	Label     Label
+	Record    string        // a=record in lower case (RFC 7866 section 7.1.1): "on", "off" or "paused"; "" when not given
 	Content   []string      // a=content in lower case (RFC 4796 section 5): "main", "sl" ...; RFC 7865 section 6.7.1 takes it from here
 	Direction Direction     // Inactive also when the connection address is 0.0.0.0 (RFC 3264 section 8.4), but not with ICE
 	PTime     time.Duration // a=ptime; 0 when not given

@@ -159,7 +159,7 @@ func (p *parts) Close() error {
 }
 
 func loadPolicy(path string, samplingKey []byte) (*policy.Policy, error) {
-	o := policy.Options{SamplingKey: samplingKey}
+	o := policy.Options{SamplingKey: samplingKey, Can: policy.Anything()}
 	if path == "" {
 		return policy.Builtin(o)
 	}

@@ -150,7 +150,7 @@ func (m *Main) open(ctx context.Context) (err error) {
 	a := m.parts.archive
 	m.recorder, err = recorder.New(recorder.Config{
 		Codecs: codec.Set{G729: c.Media.G729},
-		Policy: m.parts.policy, Receiver: m.receiver, Spool: m.spool, Keys: a.Keys, Store: a.Store, Catalog: a.Catalog, Audit: a.Audit,
+		Policy: func() *policy.Policy { return m.parts.policy }, Receiver: m.receiver, Spool: m.spool, Keys: a.Keys, Store: a.Store, Catalog: a.Catalog, Audit: a.Audit,
 		PseudonymKey: m.parts.pseudonymKey, MinFree: c.Spool.MinFree, Workers: c.Spool.Workers, Log: m.log.Named("recorder"), Observe: m.metrics.observe,
 		MissingAfter: c.Media.Missing, Profiles: profiles,
 	})
@@ -272,6 +272,7 @@ func (m *Main) serve(ctx context.Context, listener net.Listener) error {
 	start("admission", m.admission.run)
 	start("sip", m.sip.Serve)
 	start("ask", m.recorder.Ask)
+	start("follow", m.recorder.Follow)
 	start("silence", m.endSilent)
 	if m.Config.SIP.TLSCert != "" {
 		start("hangup", m.reloadAtHangup())
