@@ -80,7 +80,7 @@ func TestReviews(t *testing.T) {
 // TestTerms: what ends next, what is over, and what is left to be swept.
 func TestTerms(t *testing.T) {
 	c := open(t, file(t))
-	if next, err := c.NextTerm(t.Context()); err != nil || !next.IsZero() {
+	if next, err := c.NextTerm(t.Context(), start); err != nil || !next.IsZero() {
 		t.Errorf("the next term of nothing: %v, %v", next, err)
 	}
 	term := full("01").RetainUntil
@@ -95,7 +95,7 @@ func TestTerms(t *testing.T) {
 	if got, err := c.GetAnalysis(t.Context(), "a1"); err != nil || !cmp.Equal(got, doc) {
 		t.Errorf("document %+v, %v", got, err)
 	}
-	if next, err := c.NextTerm(t.Context()); err != nil || !next.Equal(doc.RetainUntil) {
+	if next, err := c.NextTerm(t.Context(), start); err != nil || !next.Equal(doc.RetainUntil) {
 		t.Errorf("next term %v, %v", next, err)
 	}
 	for _, x := range []struct {
@@ -134,7 +134,7 @@ func TestTerms(t *testing.T) {
 	if _, err := c.GetAnalysis(t.Context(), "a1"); !errors.Is(err, catalog.ErrNotFound) {
 		t.Errorf("a document that is gone: %v", err)
 	}
-	if next, err := c.NextTerm(t.Context()); err != nil || !next.IsZero() {
+	if next, err := c.NextTerm(t.Context(), start); err != nil || !next.IsZero() {
 		t.Errorf("next term %v, %v", next, err)
 	}
 }

@@ -114,12 +114,13 @@ func (c *Catalog) analyses(ctx context.Context, tail string, args ...any) ([]Ana
 	return list, rows.Err()
 }
 
-// NextTerm is when the earliest term ends of what still has a key, recordings and documents; zero when there is nothing.
-func (c *Catalog) NextTerm(ctx context.Context) (time.Time, error) {
+// NextTerm is when the earliest term after a time ends of what still has a key, recordings and documents; zero when there is none.
+func (c *Catalog) NextTerm(ctx context.Context, after time.Time) (time.Time, error) {
 	var next sql.NullInt64
 	err := c.read.QueryRowContext(ctx, `SELECT MIN(term) FROM (
-		SELECT MIN(retain_until) AS term FROM recordings WHERE state IN ('stored', 'locked') AND retain_until > 0
-		UNION ALL SELECT MIN(retain_until) FROM analyses WHERE state <> ?)`, string(AnalysisGone)).Scan(&next)
+		SELECT MIN(retain_until) AS term FROM recordings WHERE state IN ('stored', 'locked') AND retain_until > ?
+		UNION ALL SELECT MIN(retain_until) FROM analyses WHERE state <> ? AND retain_until > ?)`,
+		after.UnixMilli(), string(AnalysisGone), after.UnixMilli()).Scan(&next)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("find the next term: %w", err)
 	}

@@ -90,7 +90,7 @@ func (a *Archive) Play(ctx context.Context, id, actor, why, span string) (*Playb
 		return nil, ErrNotFinished
 	case catalog.StateStored, catalog.StateLocked:
 	default:
-		return nil, fmt.Errorf("%w: the recording is %s", ErrNotPlayable, row.State)
+		return nil, fmt.Errorf("%w: %s", ErrNotPlayable, whyGone(row))
 	}
 	key, err := a.Keys.Get(ctx, id)
 	if errors.Is(err, seal.ErrDestroyed) || errors.Is(err, seal.ErrNotFound) {
@@ -125,7 +125,7 @@ func (a *Archive) Waveform(ctx context.Context, id, actor string) (*media.Wavefo
 	case row.State == catalog.StateRecording || row.State == catalog.StateFinishing:
 		return nil, ErrNotFinished
 	case side == nil:
-		return nil, fmt.Errorf("%w: the recording is %s", ErrNotPlayable, row.State)
+		return nil, fmt.Errorf("%w: %s", ErrNotPlayable, whyGone(row))
 	}
 	return side.Waveform, nil
 }
@@ -157,7 +157,7 @@ func (a *Archive) Show(ctx context.Context, id, actor string) (catalog.Recording
 	if err := a.witness(ctx, EventViewed, id, actor, "", nil); err != nil {
 		return catalog.Recording{}, nil, err
 	}
-	if row.Sidecar.Key == "" {
+	if row.Sidecar.Key == "" || isGone(row) {
 		return row, nil, nil
 	}
 	side, err := a.sidecar(ctx, row)
