@@ -31,7 +31,7 @@ func TestDoomed(t *testing.T) {
 		t.Fatalf("doomed are %v, %v", list, err)
 	}
 	put(t, c, full("01"))
-	if err := c.Supersede(t.Context(), full("02"), "01", "redacted"); err != nil {
+	if err := c.Supersede(t.Context(), full("02"), catalog.Doom{ID: "01", Reason: "redacted", At: later}); err != nil {
 		t.Fatal(err)
 	}
 	if _, doomed, err := c.DoomOf(t.Context(), "02"); err != nil || doomed {

@@ -83,23 +83,22 @@ func (c *Catalog) doomed(ctx context.Context, tail string, args ...any) ([]Doom,
 }
 
 // Supersede puts a recording into the place of another, at once: the new one is not doomed any more, and the old one is.
-func (c *Catalog) Supersede(ctx context.Context, next Recording, old, reason string) error {
+func (c *Catalog) Supersede(ctx context.Context, next Recording, old Doom) error {
 	if err := next.validate(); err != nil {
 		return fmt.Errorf("supersede recording: %w", err)
 	}
 	err := c.inTx(ctx, func(tx *sql.Tx) error {
-		now := c.now().UnixMilli()
-		if err := putIn(ctx, tx, next, now); err != nil {
+		if err := putIn(ctx, tx, next, c.now().UnixMilli()); err != nil {
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, "DELETE FROM doomed WHERE recording_id = ?", next.ID); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, insertDoom, old, reason, now)
+		_, err := tx.ExecContext(ctx, insertDoom, old.ID, old.Reason, old.At.UnixMilli())
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("supersede recording %s: %w", old, err)
+		return fmt.Errorf("supersede recording %s: %w", old.ID, err)
 	}
 	return nil
 }

@@ -24,11 +24,14 @@ const (
 
 func isChore(id string) bool { return id == upkeepJob || id == expiryJob }
 
-// chores are those that are due, and that nobody does now.
+// chores are those that are due, and that nobody does now. The expiry is due when the next term ends, too.
 func (r *Recorder) chores(q *queue) []chore {
 	all := []chore{{upkeepJob, r.upkeep}, {expiryJob, r.expireDue}}
 	return slices.DeleteFunc(all, func(c chore) bool {
 		wait := q.retry[c.name].after.Sub(r.cfg.Clock())
+		if next := r.nextTerm.Load(); c.name == expiryJob && next != nil {
+			wait = min(wait, next.Sub(r.cfg.Clock()))
+		}
 		if wait > 0 {
 			q.by(time.Now().Add(wait))
 		}
@@ -47,17 +50,11 @@ func (q *queue) finishing() int {
 	return n
 }
 
-// rest says when a chore that was done is done again: the expiry's, at the instant at which the next term ends.
+// rest says when a chore that was done is done again.
 func (r *Recorder) rest(q *queue, name string) {
-	if !isChore(name) {
-		return
+	if isChore(name) {
+		q.retry[name] = attempt{after: r.cfg.Clock().Add(choreScan)}
 	}
-	wait := choreScan
-	if next := r.nextTerm.Load(); name == expiryJob && next != nil {
-		wait = max(0, min(wait, next.Sub(r.cfg.Clock())))
-	}
-	q.retry[name] = attempt{after: r.cfg.Clock().Add(wait)}
-	q.by(time.Now().Add(wait))
 }
 
 // upkeep does what waits for the store: it destroys what is doomed, ends quarantines, and deletes what is left of the expired.

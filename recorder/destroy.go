@@ -26,7 +26,7 @@ type grave struct {
 // or a store that is away cuts off is tried again by Run. One that the store locks is an error that wraps storage.ErrLocked: nothing
 // is destroyed of it.
 func (r *Recorder) destroyStored(ctx context.Context, id, reason string) error {
-	if err := r.cfg.Catalog.Doom(ctx, id, reason); err != nil {
+	if err := r.cfg.Catalog.DoomFrom(ctx, catalog.Doom{ID: id, Reason: reason, At: r.cfg.Clock()}); err != nil {
 		return err
 	}
 	if !r.take(id) {
@@ -94,6 +94,7 @@ func (r *Recorder) locate(ctx context.Context, id string) error {
 		row = r.words.storedRow(side, objectData{})
 		row.State = catalog.StateFinishing
 	}
+	row.EndedAt, row.EndCause, row.Duration = side.Session.EndedAt, side.Session.EndCause, time.Duration(side.Session.DurationMS)*time.Millisecond
 	row.Audio.Key, row.Sidecar.Key = objectKey(side, side.audioName()), objectKey(side, sidecarName)
 	return r.cfg.Catalog.Put(ctx, row)
 }
@@ -115,7 +116,7 @@ func (a *Archive) destroy(ctx context.Context, g grave) error {
 	}
 	data := destroyedData{Reason: g.reason, Why: g.why}
 	return a.do(ctx, EventDestroyed, g.id, g.actor, data, func() (any, error) {
-		if err := a.Catalog.Doom(ctx, g.id, string(g.reason)); err != nil { // from here on there is no way back
+		if err := a.Catalog.DoomFrom(ctx, catalog.Doom{ID: g.id, Reason: string(g.reason), At: a.now()}); err != nil { // from here on there is no way back
 			return nil, err
 		}
 		if err := a.Keys.Destroy(ctx, g.id); err != nil {

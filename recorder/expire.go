@@ -20,6 +20,7 @@ type expiredData struct {
 // second, whatever is away. Their bytes are swept by another chore.
 func (r *Recorder) expireDue(ctx context.Context) error {
 	now, a := r.cfg.Clock(), r.archive()
+	r.nextTerm.Store(nil) // what is noted from here on is no earlier
 	rows, err := r.cfg.Catalog.List(ctx, catalog.Query{TermBy: now})
 	if err != nil {
 		return fmt.Errorf("list ended terms: %w", err)
@@ -41,11 +42,18 @@ func (r *Recorder) expireDue(ctx context.Context) error {
 		errs = append(errs, a.expireAnalysis(ctx, doc))
 	}
 	next, err := r.cfg.Catalog.NextTerm(ctx, now)
-	r.nextTerm.Store(nil)
-	if err == nil && !next.IsZero() {
-		r.nextTerm.Store(&next)
-	}
+	r.noteTerm(next)
 	return errors.Join(append(errs, err)...)
+}
+
+// noteTerm sees to it that something is looked at when its term ends, if that is the next one.
+func (r *Recorder) noteTerm(end time.Time) {
+	for !end.IsZero() {
+		next := r.nextTerm.Load()
+		if next != nil && !end.Before(*next) || r.nextTerm.CompareAndSwap(next, &end) {
+			return
+		}
+	}
 }
 
 // expire ends a recording whose term is over: its key is destroyed, and its row has nothing left that names anybody.

@@ -88,7 +88,7 @@ type Recorder struct {
 	alarms alarms
 	held   atomic.Int64 // bytes of sound in memory that may have to be forgotten
 
-	nextTerm atomic.Pointer[time.Time] // the end of the next term, as the expiry found it; nil: not known
+	nextTerm atomic.Pointer[time.Time] // the end of the next term, as far as it is known; nil: not
 
 	lastFree   time.Time // when the spool's free space was last asked for
 	enoughFree bool

@@ -56,7 +56,7 @@ func (a *Archive) Redact(ctx context.Context, id string, from, to time.Duration,
 		defer cancel()
 		made, err := next.make(limited)
 		if err == nil {
-			err = a.Catalog.Supersede(limited, made, id, string(DestroyedRedacted))
+			err = a.Catalog.Supersede(limited, made, catalog.Doom{ID: id, Reason: string(DestroyedRedacted), At: a.now()})
 		}
 		if err != nil {
 			undone := a.destroy(context.WithoutCancel(ctx), grave{id: next.id, reason: destroyedUnfinished})
@@ -205,7 +205,7 @@ func (x *redaction) put(ctx context.Context, side *Sidecar, objects objectData, 
 }
 
 func (x *redaction) putFile(ctx context.Context, ref ObjectRef, file *sealedFile, meta map[string]string) (version string, err error) {
-	stored, err := x.Store.Put(ctx, ref.Key, file, ref.Size, storage.PutOptions{ContentType: "application/age", Metadata: meta, SHA256: ref.SHA256})
+	stored, err := x.Store.Put(ctx, ref.Key, file.file, ref.Size, storage.PutOptions{ContentType: "application/age", Metadata: meta, SHA256: ref.SHA256})
 	if err != nil {
 		return "", fmt.Errorf("put %s: %w", ref.Key, err)
 	}
@@ -214,12 +214,11 @@ func (x *redaction) putFile(ctx context.Context, ref ObjectRef, file *sealedFile
 
 // A sealedFile is a sealed file without a name, on the disk of the spool: what a crash leaves of it is nothing.
 type sealedFile struct {
-	*os.File
-	*counter
+	*counter // what was written
+	file     *os.File
 }
 
-// Write is the counter's.
-func (f *sealedFile) Write(p []byte) (int, error) { return f.counter.Write(p) }
+func (f *sealedFile) Close() error { return f.file.Close() }
 
 // sealed writes a sealed file.
 func (x *redaction) sealed(key *seal.Key, write func(io.Writer) error) (*sealedFile, error) {
@@ -230,8 +229,8 @@ func (x *redaction) sealed(key *seal.Key, write func(io.Writer) error) (*sealedF
 	if err := os.Remove(file.Name()); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
-	f := &sealedFile{File: file, counter: newCounter(file)}
-	w, err := key.Encrypt(f)
+	f := &sealedFile{counter: newCounter(file), file: file}
+	w, err := key.Encrypt(f.counter)
 	if err == nil {
 		err = errors.Join(write(w), w.Close())
 	}

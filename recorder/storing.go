@@ -72,7 +72,11 @@ func (r *Recorder) store(ctx context.Context, side *Sidecar) (row catalog.Record
 	}
 	r.cfg.Observe(Observation{Event: EventStored, Class: side.Class.Name, Outcome: string(audit.Done)})
 	row = r.words.storedRow(side, objects)
-	return row, r.cfg.Catalog.Put(context.WithoutCancel(ctx), row)
+	if err := r.cfg.Catalog.Put(context.WithoutCancel(ctx), row); err != nil {
+		return row, err
+	}
+	r.noteTerm(row.RetainUntil)
+	return row, nil
 }
 
 // staged describes a sealed file in the spool as the object that it will be.
