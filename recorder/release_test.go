@@ -116,3 +116,18 @@ func TestR36Proof(t *testing.T) {
 		l.agree()
 	})
 }
+
+// TestBusyIsNotLocked: while somebody works on a recording it is not locked, and a worker that died holds it up for a while only.
+func TestBusyIsNotLocked(t *testing.T) {
+	onBoth(t, func(t *testing.T, l later) {
+		id, over := l.call(training()), callEnd.AddDate(0, 0, 1)
+		if ok, err := l.archive.Catalog.Occupy(t.Context(), id, over, over.Add(30*time.Minute)); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+		l.at(over.Add(29 * time.Minute))
+		l.is(id, catalog.StateStored)
+		l.at(over.Add(30 * time.Minute))
+		l.is(id, catalog.StateLocked)
+		l.agree()
+	})
+}
