@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,6 +34,9 @@ type bench struct {
 	archive  *recorder.Archive
 	stop     func()
 	receiver *media.Receiver
+
+	directory atomic.Pointer[policy.Directory] // in force
+	objectors atomic.Pointer[policy.Objectors] // likewise
 }
 
 var loopback = netip.MustParseAddr("127.0.0.1")
@@ -65,7 +69,9 @@ func newBenchOn(t *testing.T, dir string, store *storagetest.Fake, policyFile st
 	must(err)
 	receiver, err := media.NewReceiver(ports)
 	must(err)
+	b := &bench{t: t, dir: dir, store: store, receiver: receiver, spool: sp}
 	rec, err := recorder.New(recorder.Config{
+		Directory: b.directory.Load, Objectors: b.objectors.Load,
 		Policy: func() *policy.Policy { return p }, Receiver: receiver, Spool: sp, Keys: keys, Store: store, Catalog: cat, Audit: log, PseudonymKey: make([]byte, 32),
 	})
 	must(err)
@@ -81,9 +87,10 @@ func newBenchOn(t *testing.T, dir string, store *storagetest.Fake, policyFile st
 			ended <- nil
 		}
 	}()
-	b := &bench{Recorder: rec, t: t, dir: dir, store: store, receiver: receiver, spool: sp, archive: &recorder.Archive{
+	b.Recorder = rec
+	b.archive = &recorder.Archive{
 		Store: store, Keys: keys, Catalog: cat, Audit: log, AuditDir: filepath.Join(dir, "audit"), SpoolDir: filepath.Join(dir, "spool"), PseudonymKey: make([]byte, 32),
-	}}
+	}
 	stopped := false
 	b.stop = func() {
 		if stopped {
