@@ -3,6 +3,7 @@ package recorder
 import (
 	"context"
 	"errors"
+	"io"
 	"time"
 
 	"github.com/greffier/greffier/audit"
@@ -68,3 +69,13 @@ func (r *Recorder) DestroyStored(ctx context.Context, id, reason string) error {
 
 // DecodeAnalysis is decodeAnalysis.
 var DecodeAnalysis = decodeAnalysis
+
+// RedactGaps is redactGaps, of a span in time.
+func RedactGaps(gaps []Gap, from, to time.Duration, p *media.Plan) []Gap {
+	return redactGaps(gaps, spanOf(from, to, p), p)
+}
+
+// CopyRedacted is copyRedacted, of a span in time.
+func CopyRedacted(dst io.Writer, src io.Reader, p *media.Plan, from, to time.Duration) error {
+	return copyRedacted(dst, src, p, spanOf(from, to, p))
+}

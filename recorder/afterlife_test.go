@@ -1,8 +1,6 @@
 package recorder_test
 
 import (
-	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -19,7 +17,6 @@ import (
 	"github.com/greffier/greffier/policy"
 	"github.com/greffier/greffier/recorder"
 	"github.com/greffier/greffier/storage"
-	"github.com/greffier/greffier/storage/seal"
 	"github.com/greffier/greffier/storage/storagetest"
 )
 
@@ -55,9 +52,7 @@ func newLater(t *testing.T) later {
 	t.Helper()
 	clock := &stoppedClock{at: callEnd}
 	fake := storagetest.NewFake(t, storagetest.FakeOptions{Now: clock.now})
-	l := newLaterOn(t, t.TempDir(), fake, clock)
-	l.store = fake
-	return l
+	return newLaterOn(t, t.TempDir(), fake, clock)
 }
 
 func newLaterOn(t *testing.T, dir string, store storage.Store, clock *stoppedClock) later {
@@ -262,7 +257,3 @@ func (l later) rebuild() {
 		l.t.Errorf("%d documents of %d are rebuilt, %v", len(again), len(docs), err)
 	}
 }
-
-var _ = bytes.Equal
-var _ = context.Background
-var _ = seal.ErrDestroyed

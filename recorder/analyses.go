@@ -66,7 +66,13 @@ func (a *Archive) Annotate(ctx context.Context, id string, doc Analysis, actor s
 		}
 		entry.State = catalog.AnalysisStored
 		data.Object = ObjectRef{Key: entry.Object.Key, VersionID: entry.Object.Version, SHA256: entry.Object.SHA256, Size: entry.Object.Size}
-		return data, a.Catalog.PutAnalysis(context.WithoutCancel(ctx), entry)
+		if err := a.Catalog.PutAnalysis(context.WithoutCancel(ctx), entry); err != nil {
+			return nil, err
+		}
+		if _, err := a.kept(ctx, id, "it may have been destroyed meanwhile"); err != nil {
+			return nil, errors.Join(err, a.expireAnalysis(context.WithoutCancel(ctx), entry))
+		}
+		return data, nil
 	})
 	if err != nil {
 		return "", fmt.Errorf("annotate recording: %w", err)

@@ -1,6 +1,7 @@
 package recorder
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -92,6 +93,9 @@ func (a *Archive) Play(ctx context.Context, id, actor, why, span string) (*Playb
 	default:
 		return nil, fmt.Errorf("%w: %s", ErrNotPlayable, whyGone(row))
 	}
+	if doomed, err := a.isDoomed(ctx, id); err != nil || doomed {
+		return nil, cmp.Or(err, fmt.Errorf("%w: it is being destroyed", ErrNotPlayable))
+	}
 	key, err := a.Keys.Get(ctx, id)
 	if errors.Is(err, seal.ErrDestroyed) || errors.Is(err, seal.ErrNotFound) {
 		return nil, fmt.Errorf("%w: its key is gone", ErrNotPlayable)
@@ -159,6 +163,9 @@ func (a *Archive) Show(ctx context.Context, id, actor string) (catalog.Recording
 	}
 	if row.Sidecar.Key == "" || isGone(row) {
 		return row, nil, nil
+	}
+	if doomed, err := a.isDoomed(ctx, id); err != nil || doomed {
+		return row, nil, err
 	}
 	side, err := a.sidecar(ctx, row)
 	return row, side, err

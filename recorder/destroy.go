@@ -106,9 +106,9 @@ func (a *Archive) destroy(ctx context.Context, g grave) error {
 	if err != nil && !errors.Is(err, catalog.ErrNotFound) {
 		return fmt.Errorf("destroy recording: %w", err)
 	}
-	there, err := a.remains(ctx, row.Sidecar.Key)
-	if err != nil {
-		return fmt.Errorf("destroy recording: %w", err)
+	there, away := a.remains(ctx, row.Sidecar.Key)
+	if away != nil && row.State == catalog.StateLocked {
+		return fmt.Errorf("destroy recording: %w", away)
 	}
 	if _, keyErr := a.Keys.Get(ctx, g.id); !there.locked.IsZero() && !errors.Is(keyErr, seal.ErrDestroyed) {
 		err := lockedUntil(row, there.locked)
@@ -121,6 +121,9 @@ func (a *Archive) destroy(ctx context.Context, g grave) error {
 		}
 		if err := a.Keys.Destroy(ctx, g.id); err != nil {
 			return nil, fmt.Errorf("destroy key: %w", err)
+		}
+		if away != nil {
+			return nil, away // nothing can be read any more; the bytes go when the store is back
 		}
 		left, err := a.erase(ctx, there.free)
 		if err != nil {

@@ -89,6 +89,14 @@ func TestDestroyedThoughItFails(t *testing.T) {
 			if err := l.DestroyStored(t.Context(), id, "objected"); !errors.Is(err, storage.ErrUnavailable) {
 				t.Errorf("destroyed while the store is away: %v", err)
 			}
+			l.keyIs(id, seal.ErrDestroyed)
+			if _, err := l.archive.Play(t.Context(), id, "test", "", ""); !errors.Is(err, recorder.ErrNotPlayable) {
+				t.Errorf("it plays: %v", err)
+			}
+			if _, side, err := l.archive.Show(t.Context(), id, "test"); err != nil || side != nil {
+				t.Errorf("it shows %v, %v", side, err)
+			}
+			l.agree()
 			l.stop() // and the next process does it
 			next := newLaterOn(t, l.dir, l.store, l.clock)
 			next.at(callEnd.Add(time.Minute))

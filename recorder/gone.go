@@ -35,6 +35,12 @@ func (a *Archive) do(ctx context.Context, typ, id, actor string, data any, deed 
 	return a.witness(ctx, typ, id, actor, audit.Done, after)
 }
 
+// isDoomed tells a recording that is to be destroyed now, and that nobody may hear or see until it is.
+func (a *Archive) isDoomed(ctx context.Context, id string) (bool, error) {
+	d, doomed, err := a.Catalog.DoomOf(ctx, id)
+	return doomed && !d.At.After(a.now()), err
+}
+
 // isGone tells a recording of which only the row is left.
 func isGone(row catalog.Recording) bool {
 	return row.State == catalog.StateExpired || row.State == catalog.StateDestroyed

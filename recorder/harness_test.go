@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,6 +34,9 @@ type bench struct {
 	archive  *recorder.Archive
 	stop     func()
 	receiver *media.Receiver
+
+	directory atomic.Pointer[policy.Directory] // in force
+	objectors atomic.Pointer[policy.Objectors] // likewise
 }
 
 var loopback = netip.MustParseAddr("127.0.0.1")
@@ -45,9 +49,7 @@ func newBench(t *testing.T, dir string, store *storagetest.Fake, policyFile stri
 
 func newBenchOn(t *testing.T, dir string, store *storagetest.Fake, policyFile string, run bool, ports media.Config) *bench {
 	t.Helper()
-	b := newBenchWith(t, benchParts{dir: dir, store: store, policyFile: policyFile, run: run, ports: ports})
-	b.store = store
-	return b
+	return newBenchWith(t, benchParts{dir: dir, store: store, policyFile: policyFile, run: run, ports: ports})
 }
 
 // benchParts are what a bench is made of. A nil clock is the real one.
@@ -83,7 +85,10 @@ func newBenchWith(t *testing.T, parts benchParts) *bench {
 	must(err)
 	receiver, err := media.NewReceiver(parts.ports)
 	must(err)
+	b := &bench{t: t, dir: dir, receiver: receiver, spool: sp}
+	b.store, _ = store.(*storagetest.Fake)
 	rec, err := recorder.New(recorder.Config{
+		Directory: b.directory.Load, Objectors: b.objectors.Load,
 		Policy: func() *policy.Policy { return p }, Receiver: receiver, Spool: sp, Keys: keys, Store: store, Catalog: cat, Audit: log, PseudonymKey: make([]byte, 32),
 		Clock: parts.clock,
 	})
@@ -100,10 +105,11 @@ func newBenchWith(t *testing.T, parts benchParts) *bench {
 			ended <- nil
 		}
 	}()
-	b := &bench{Recorder: rec, t: t, dir: dir, receiver: receiver, spool: sp, archive: &recorder.Archive{
+	b.Recorder = rec
+	b.archive = &recorder.Archive{
 		Store: store, Keys: keys, Catalog: cat, Audit: log, AuditDir: filepath.Join(dir, "audit"), SpoolDir: filepath.Join(dir, "spool"), PseudonymKey: make([]byte, 32),
 		Clock: parts.clock,
-	}}
+	}
 	stopped := false
 	b.stop = func() {
 		if stopped {

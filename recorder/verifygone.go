@@ -42,8 +42,8 @@ func problems(err error) []string {
 	return []string{err.Error()}
 }
 
-// isDoomed tells whether a recording is about to be destroyed. It is left alone, and told of.
-func (a *Archive) isDoomed(ctx context.Context, row catalog.Recording, rep *VerifyReport) (bool, error) {
+// verifyDoomed tells whether a recording is about to be destroyed. It is left alone, and told of.
+func (a *Archive) verifyDoomed(ctx context.Context, row catalog.Recording, rep *VerifyReport) (bool, error) {
 	d, doomed, err := a.Catalog.DoomOf(ctx, row.ID)
 	if err != nil || !doomed {
 		return false, err

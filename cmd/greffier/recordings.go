@@ -191,7 +191,7 @@ func parties(r catalog.Recording) string {
 	var out []string
 	for _, p := range r.Participants {
 		switch {
-		case strings.HasPrefix(p.AOR, catalog.HashPrefix):
+		case strings.HasPrefix(p.AOR, catalog.HashPrefix), strings.HasPrefix(p.Number, catalog.HashPrefix):
 			out = append(out, "(not kept)")
 		case p.Name != "":
 			out = append(out, p.Name)
