@@ -2,12 +2,14 @@ package recorder_test
 
 import (
 	"errors"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/greffier/greffier/audit"
 	"github.com/greffier/greffier/catalog"
+	"github.com/greffier/greffier/policy"
 	"github.com/greffier/greffier/recorder"
 	"github.com/greffier/greffier/storage"
 	"github.com/greffier/greffier/storage/seal"
@@ -162,4 +164,60 @@ func TestDestroyWithoutTrace(t *testing.T) {
 	}
 	l.keyIs(id, seal.ErrDestroyed)
 	l.agree()
+}
+
+// TestDoomedWhileItIsStored: a recording that loses its place while it is on its way into the store is destroyed, and never locked.
+func TestDoomedWhileItIsStored(t *testing.T) {
+	l := newLater(t)
+	class := training()
+	class.Quarantine = policy.Period{}
+	wait := make(chan struct{})
+	l.store.Script(storagetest.Fault{Op: storagetest.OpPut, Suffix: "recording.wav.age", Effect: storagetest.Slow, Wait: wait})
+	const id = "01990000-0000-7000-8000-666666666666"
+	m := recorder.Made{ID: id, Class: class, At: callEnd.Add(-time.Second), Length: time.Second, Metadata: []byte(twoParties)}
+	if err := l.Make(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	settled := make(chan error)
+	go func() { settled <- l.Settle(t.Context()) }()
+	for len(l.store.Pending()) > 0 {
+		runtime.Gosched()
+	}
+	if err := l.archive.Catalog.Doom(t.Context(), id, string(recorder.DestroyedQuotaOver)); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.DestroyStored(t.Context(), id, string(recorder.DestroyedQuotaOver)); err != nil { // somebody is at it
+		t.Fatal(err)
+	}
+	l.keyIs(id, nil)
+	close(wait)
+	if err := <-settled; err != nil {
+		t.Fatal(err)
+	}
+	l.destroyed(id, recorder.DestroyedQuotaOver)
+	if n := l.tells(id, recorder.EventLocked, audit.Intended); n != 0 {
+		t.Error("it was to be locked")
+	}
+}
+
+// TestDestroyedAgain: what a crash left between the row's end and the list of the doomed changes nothing.
+func TestDestroyedAgain(t *testing.T) {
+	onBoth(t, func(t *testing.T, l later) {
+		id := l.call(training())
+		if err := l.DestroyStored(t.Context(), id, "objected"); err != nil {
+			t.Fatal(err)
+		}
+		before := l.row(id)
+		if err := l.archive.Catalog.Doom(t.Context(), id, "quota_over"); err != nil {
+			t.Fatal(err)
+		}
+		l.at(callEnd.Add(time.Hour))
+		if after := l.row(id); after.Gone != before.Gone {
+			t.Errorf("it ended %+v, and then %+v", before.Gone, after.Gone)
+		}
+		if list, err := l.archive.Catalog.Doomed(t.Context()); err != nil || len(list) != 0 {
+			t.Errorf("still doomed are %v, %v", list, err)
+		}
+		l.agree()
+	})
 }

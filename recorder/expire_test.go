@@ -143,3 +143,44 @@ func TestRunExpiresInTime(t *testing.T) {
 	}
 	b.agree()
 }
+
+// TestExpiryIsFinished: a process that died between the key and the row, and one that was away when the term ended, are made up for.
+func TestExpiryIsFinished(t *testing.T) {
+	onBoth(t, func(t *testing.T, l later) {
+		id, away := l.call(training()), l.call(training())
+		l.at(callEnd.AddDate(0, 0, 1))
+		term := l.row(id).RetainUntil
+		if err := l.archive.Keys.Destroy(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		l.stop()
+		l.clock.set(term.AddDate(0, 1, 0))
+		next := newLaterOn(t, l.dir, l.archive.Store, l.clock)
+		next.at(term.AddDate(0, 1, 0))
+		next.at(term.AddDate(0, 1, 0).Add(10 * time.Second))
+		for _, id := range []string{id, away} {
+			next.is(id, catalog.StateExpired)
+			next.keyIs(id, seal.ErrDestroyed)
+		}
+		if n := next.objects("rec/"); n != 0 {
+			t.Errorf("%d objects are left", n)
+		}
+		next.agree()
+		next.rebuild()
+		next.agree()
+	})
+}
+
+// TestOverdueIsAProblem: verification tells of a key that outlives its term, as when no server runs.
+func TestOverdueIsAProblem(t *testing.T) {
+	l := newLater(t)
+	id := l.call(training())
+	l.at(callEnd.AddDate(0, 0, 1))
+	a := *l.archive
+	late := l.row(id).RetainUntil.Add(2 * time.Hour)
+	a.Clock = func() time.Time { return late } // the recorder's goes on to stand still
+	rep, err := a.Verify(t.Context(), func(int) {})
+	if err != nil || len(rep.Problems) != 1 || !strings.Contains(rep.Problems[0], "its term ended 2h0m0s ago") {
+		t.Errorf("verify says %q, %v", rep.Problems, err)
+	}
+}
