@@ -171,7 +171,7 @@ func (a *Archive) verifyRow(ctx context.Context, row catalog.Recording, p pair, 
 		rep.Gone++
 		return a.verifyGone(ctx, row, p, s)
 	}
-	if doomed, err := a.verifyDoomed(ctx, row, rep); doomed || err != nil {
+	if ending, err := a.verifyEnding(ctx, row, rep); ending || err != nil {
 		return problems(err)
 	}
 	switch row.State {

@@ -42,11 +42,20 @@ func problems(err error) []string {
 	return []string{err.Error()}
 }
 
-// verifyDoomed tells whether a recording is about to be destroyed. It is left alone, and told of.
-func (a *Archive) verifyDoomed(ctx context.Context, row catalog.Recording, rep *VerifyReport) (bool, error) {
+// verifyEnding tells whether a recording is just being destroyed, or expires. It is left alone, and told of.
+func (a *Archive) verifyEnding(ctx context.Context, row catalog.Recording, rep *VerifyReport) (bool, error) {
 	d, doomed, err := a.Catalog.DoomOf(ctx, row.ID)
-	if err != nil || !doomed {
+	if err != nil {
 		return false, err
+	}
+	if late := a.now().Sub(row.RetainUntil); !doomed && !row.RetainUntil.IsZero() && late >= 0 && late <= termGrace {
+		if _, err := a.Keys.Get(ctx, row.ID); errors.Is(err, seal.ErrDestroyed) { // and the row is about to say so
+			rep.Unfinished++
+			return true, nil
+		}
+	}
+	if !doomed {
+		return false, nil
 	}
 	rep.Unfinished++
 	rep.Notices = append(rep.Notices, fmt.Sprintf("%s: to be destroyed from %s on: %s", row.ID, d.At.Format(time.RFC3339), d.Reason))
@@ -138,7 +147,13 @@ func (a *Archive) verifyAnalyses(ctx context.Context, rep *VerifyReport) error {
 
 func (a *Archive) verifyAnalysis(ctx context.Context, doc catalog.Analysis, rep *VerifyReport) error {
 	_, keyErr := a.Keys.Get(ctx, doc.ID)
+	_, doomed, err := a.Catalog.DoomOf(ctx, doc.Recording)
+	if err != nil {
+		return err
+	}
 	switch late := a.now().Sub(doc.RetainUntil); {
+	case errors.Is(keyErr, seal.ErrDestroyed) && doc.State != catalog.AnalysisGone && late <= termGrace && (late >= 0 || doomed):
+		return nil // it is just ending, and the row is about to say so
 	case doc.State == catalog.AnalysisGone && !errors.Is(keyErr, seal.ErrDestroyed):
 		return errors.New("it is gone, and its key is not destroyed")
 	case doc.State == catalog.AnalysisGone && late > termGrace:
