@@ -49,7 +49,7 @@ func TestWeReadWhatWeWrite(t *testing.T) {
 func TestDamageIsFound(t *testing.T) {
 	samples := speech(8000, 2, 5000)
 	file := encode(t, 8000, 2, samples, 4096)
-	const md5, md5End = 26, 42 // nobody reads it
+	const md5, md5End = 26, 42                 // nobody reads it
 	for i := 0; i < len(file); i += 1 + i/60 { // every one of the head, and others
 		if i >= 12 && i < 18 || i >= md5 && i < md5End { // frame sizes, not known, are not read either
 			continue
