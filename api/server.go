@@ -166,9 +166,11 @@ func (s *Server) Handler() http.Handler {
 	if s.cfg.Metrics != nil {
 		mux.Handle("GET /metrics", s.cfg.Metrics)
 	}
+	requests := http.NewServeMux() // of its own: what the page is served by knows every path
 	for _, r := range s.routes() {
-		mux.Handle(r.pattern, r.who(r.answer))
+		requests.Handle(r.pattern, r.who(r.answer))
 	}
+	mux.Handle("/api/", requests)
 	pages, err := fs.Sub(ui, "ui")
 	if err != nil {
 		panic(err) // the folder is part of the program
