@@ -27,8 +27,11 @@ const (
 	maxLimit     = 1000
 )
 
-// actor names whoever holds the token, until there are users.
-const actor = "api"
+// actor names whoever holds the token, until there are users; administrator, whoever holds the other one.
+const (
+	actor         = "api"
+	administrator = "admin"
+)
 
 // query reads the filters of a search. Every unknown or unreadable one is an error: a filter that is ignored finds too much.
 func query(v url.Values) (catalog.Query, error) {
@@ -197,9 +200,14 @@ func (s *Server) unplayable(w http.ResponseWriter, r *http.Request, err error) {
 	}
 }
 
-// witness writes an access event; when it cannot, nothing is shown.
+// witness writes an event of whoever holds the token; when it cannot, nothing is shown or done.
 func (s *Server) witness(w http.ResponseWriter, r *http.Request, typ, id string, data any) bool {
-	_, err := s.cfg.Audit.Append(r.Context(), audit.Event{Time: s.cfg.Clock(), Type: typ, Subject: id, Actor: actor, Data: data})
+	return s.witnessBy(w, r, actor, typ, id, data)
+}
+
+// witnessBy is witness for somebody who is named.
+func (s *Server) witnessBy(w http.ResponseWriter, r *http.Request, who, typ, id string, data any) bool {
+	_, err := s.cfg.Audit.Append(r.Context(), audit.Event{Time: s.cfg.Clock(), Type: typ, Subject: id, Actor: who, Data: data})
 	if err != nil {
 		s.internal(w, r, fmt.Errorf("witness %s: %w", typ, err))
 		return false

@@ -2,17 +2,14 @@ package api
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
-	"crypto/subtle"
 	"embed"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io"
 	"io/fs"
+	"maps"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -28,8 +25,6 @@ const (
 	maxHeaderBytes = 32 << 10
 	readTimeout    = 10 * time.Second
 	idleTimeout    = 2 * time.Minute
-	maxSessions    = 1000           // browser sessions kept at once; the oldest goes
-	sessionLife    = 12 * time.Hour // then the token is asked for again
 )
 
 // Errors that a Player returns and that have a meaning in HTTP.
@@ -62,8 +57,19 @@ type Config struct {
 	Audit   *audit.Log
 	Finder  finder
 	Player  player
+
+	// Live, Control, Objections, Expecter and Policy are what those work with who act on calls that go on, on who objects, and on the
+	// policy. Where one is nil the answer is 501.
+	Live       live
+	Control    controller
+	Objections objections
+	Expecter   expecter
+	Policy     policyStore
+
 	// Token is the bearer token (RFC 6750). It is compared in constant time and never logged.
 	Token string
+	// AdminToken is that of an administrator, who alone may change the policy; it gives no other right. "" means that nobody may.
+	AdminToken string
 	// Ready says whether new calls can be taken.
 	Ready func() error
 	// Metrics serves /metrics; may be nil.
@@ -76,11 +82,12 @@ type Config struct {
 
 // A Server answers requests. Make it with New, and serve its Handler.
 type Server struct {
-	cfg   Config
-	token [sha256.Size]byte
+	cfg               Config
+	token, adminToken [sha256.Size]byte
 
 	mu       sync.Mutex
 	sessions map[[sha256.Size]byte]time.Time // hash of a session cookie, and when it ends
+	watches  map[[sha256.Size]byte]time.Time // hash of who watches which calls, and until when it is witnessed
 }
 
 // New makes the server.
@@ -91,11 +98,65 @@ func New(cfg Config) *Server {
 	if cfg.Log == nil {
 		cfg.Log = zap.NewNop()
 	}
-	return &Server{cfg: cfg, token: sha256.Sum256([]byte(cfg.Token)), sessions: map[[sha256.Size]byte]time.Time{}}
+	return &Server{
+		cfg: cfg, token: sha256.Sum256([]byte(cfg.Token)), adminToken: sha256.Sum256([]byte(cfg.AdminToken)),
+		sessions: map[[sha256.Size]byte]time.Time{}, watches: map[[sha256.Size]byte]time.Time{},
+	}
 }
 
 //go:embed ui
 var ui embed.FS
+
+// A route is one kind of request, who may make it, and what answers it.
+type route struct {
+	pattern string
+	who     func(http.HandlerFunc) http.Handler
+	answer  http.HandlerFunc
+}
+
+// routes lists every request of the API. Those whose part a server does not have are answered 501.
+func (s *Server) routes() []route {
+	c := s.cfg
+	return []route{
+		{"POST /api/v1/session", s.everybody, s.login},
+		{"DELETE /api/v1/session", s.everybody, s.logout},
+
+		{"GET /api/v1/recordings", s.authorised, s.list},
+		{"GET /api/v1/recordings/{id}", s.authorised, s.get},
+		{"GET /api/v1/recordings/{id}/audio", s.authorised, s.audio},
+		{"HEAD /api/v1/recordings/{id}/audio", s.everybody, notAllowed}, // it would count as having listened
+		{"GET /api/v1/recordings/{id}/waveform", s.authorised, s.waveform},
+		{"POST /api/v1/recordings/{id}/screen", s.authorised, with(c.Policy != nil, s.linkScreen)},
+
+		{"GET /api/v1/calls", s.authorised, with(c.Live != nil, s.calls)},
+		{"GET /api/v1/calls/{id}", s.authorised, with(c.Live != nil, s.call)},
+		{"POST /api/v1/calls/{id}/pause", s.authorised, with(c.Control != nil, s.pause)},
+		{"POST /api/v1/calls/{id}/resume", s.authorised, with(c.Control != nil, s.resume)},
+		{"POST /api/v1/calls/{id}/mark", s.authorised, with(c.Control != nil, s.mark)},
+		{"POST /api/v1/calls/{id}/consent", s.authorised, with(c.Control != nil, s.consent)},
+		{"POST /api/v1/calls/{id}/private", s.authorised, with(c.Control != nil, s.private)},
+
+		{"POST /api/v1/cdrs", s.authorised, with(c.Expecter != nil, s.expect)},
+		{"GET /api/v1/objections", s.authorised, with(c.Objections != nil, s.objections)},
+		{"POST /api/v1/objections", s.authorised, with(c.Objections != nil, s.object)},
+		{"DELETE /api/v1/objections", s.authorised, with(c.Objections != nil, s.withdraw)},
+
+		{"GET /api/v1/policy", s.authorised, with(c.Policy != nil, s.policy)},
+		{"PUT /api/v1/policy", s.administers, with(c.Policy != nil, s.propose)},
+	}
+}
+
+// with answers by next where the server has the part that it needs.
+func with(has bool, next http.HandlerFunc) http.HandlerFunc {
+	if has {
+		return next
+	}
+	return func(w http.ResponseWriter, _ *http.Request) {
+		fail(w, http.StatusNotImplemented, "this server has no such function")
+	}
+}
+
+func notAllowed(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusMethodNotAllowed) }
 
 // Handler routes every request.
 func (s *Server) Handler() http.Handler {
@@ -105,15 +166,11 @@ func (s *Server) Handler() http.Handler {
 	if s.cfg.Metrics != nil {
 		mux.Handle("GET /metrics", s.cfg.Metrics)
 	}
-	mux.HandleFunc("POST /api/v1/session", s.login)
-	mux.HandleFunc("DELETE /api/v1/session", s.logout)
-	mux.Handle("GET /api/v1/recordings", s.authorised(s.list))
-	mux.Handle("GET /api/v1/recordings/{id}", s.authorised(s.get))
-	mux.Handle("GET /api/v1/recordings/{id}/audio", s.authorised(s.audio))
-	mux.Handle("GET /api/v1/recordings/{id}/waveform", s.authorised(s.waveform))
-	mux.HandleFunc("HEAD /api/v1/recordings/{id}/audio", func(w http.ResponseWriter, _ *http.Request) {
-		w.WriteHeader(http.StatusMethodNotAllowed) // it would count as having listened
-	})
+	requests := http.NewServeMux() // of its own: what the page is served by knows every path
+	for _, r := range s.routes() {
+		requests.Handle(r.pattern, r.who(r.answer))
+	}
+	mux.Handle("/api/", requests)
 	pages, err := fs.Sub(ui, "ui")
 	if err != nil {
 		panic(err) // the folder is part of the program
@@ -152,76 +209,16 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 	io.WriteString(w, "ready\n")
 }
 
-const cookieName = "greffier"
-
-// holdsToken tells whether a request carries the bearer token.
-func (s *Server) holdsToken(r *http.Request) bool {
-	given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	sum := sha256.Sum256([]byte(given))
-	return subtle.ConstantTimeCompare(sum[:], s.token[:]) == 1 && ok && s.cfg.Token != ""
-}
-
-func (s *Server) holdsSession(r *http.Request) bool {
-	c, err := r.Cookie(cookieName)
-	if err != nil {
-		return false
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	until, ok := s.sessions[sha256.Sum256([]byte(c.Value))] // the key is a hash: its look-up tells nothing about the cookie
-	return ok && s.cfg.Clock().Before(until)
-}
-
-// authorised lets a request through that carries the token, or the cookie that the token was exchanged for.
-func (s *Server) authorised(next http.HandlerFunc) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !s.holdsToken(r) && !s.holdsSession(r) {
-			w.Header().Set("WWW-Authenticate", `Bearer realm="greffier"`)
-			fail(w, http.StatusUnauthorized, "a bearer token is needed: it is in the file secrets/api-token of the data directory")
-			return
-		}
-		next(w, r)
-	})
-}
-
-// login exchanges the token for a cookie that scripts cannot read, so that an audio element can ask for ranges.
-func (s *Server) login(w http.ResponseWriter, r *http.Request) {
-	if !s.holdsToken(r) {
-		fail(w, http.StatusUnauthorized, "the token is wrong")
-		return
-	}
-	raw := make([]byte, 32)
-	rand.Read(raw)
-	value, now := hex.EncodeToString(raw), s.cfg.Clock()
-	s.mu.Lock()
-	for k, until := range s.sessions {
-		if !now.Before(until) || len(s.sessions) >= maxSessions {
-			delete(s.sessions, k)
-		}
-	}
-	s.sessions[sha256.Sum256([]byte(value))] = now.Add(sessionLife)
-	s.mu.Unlock()
-	http.SetCookie(w, &http.Cookie{
-		Name: cookieName, Value: value, Path: "/", HttpOnly: true, Secure: s.cfg.Secure, SameSite: http.SameSiteStrictMode, MaxAge: int(sessionLife.Seconds()),
-	})
-	w.WriteHeader(http.StatusNoContent)
-}
-
-func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
-	if c, err := r.Cookie(cookieName); err == nil {
-		s.mu.Lock()
-		delete(s.sessions, sha256.Sum256([]byte(c.Value)))
-		s.mu.Unlock()
-	}
-	http.SetCookie(w, &http.Cookie{Name: cookieName, Path: "/", HttpOnly: true, Secure: s.cfg.Secure, SameSite: http.SameSiteStrictMode, MaxAge: -1})
-	w.WriteHeader(http.StatusNoContent)
-}
-
 // fail answers with a problem document (RFC 9457).
-func fail(w http.ResponseWriter, status int, detail string) {
+func fail(w http.ResponseWriter, status int, detail string) { failWith(w, status, detail, nil) }
+
+// failWith is fail with members of its own.
+func failWith(w http.ResponseWriter, status int, detail string, members map[string]any) {
+	problem := map[string]any{"title": http.StatusText(status), "status": status, "detail": detail}
+	maps.Copy(problem, members)
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(map[string]any{"title": http.StatusText(status), "status": status, "detail": detail})
+	json.NewEncoder(w).Encode(problem)
 }
 
 func (s *Server) internal(w http.ResponseWriter, r *http.Request, err error) {
