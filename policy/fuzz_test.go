@@ -10,7 +10,7 @@ import (
 
 // FuzzParse: whatever a document says, reading it ends, and a policy that loads decides.
 func FuzzParse(f *testing.F) {
-	for _, pattern := range []string{"../testdata/policies/*.yaml", "../testdata/policies/bad/*.yaml"} {
+	for _, pattern := range []string{"shipped/*.yaml", "../testdata/policies/*.yaml", "../testdata/policies/bad/*.yaml"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil || len(files) == 0 {
 			f.Fatalf("no policies: %v", err)

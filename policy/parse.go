@@ -34,6 +34,7 @@ type Policy struct {
 	order    []*Class // as written
 	rules    []*rule
 	signals  []*signalRule
+	keep     Period // the facts of decisions; zero: not at all
 	warnings []Problem
 	key      []byte
 }
@@ -116,7 +117,13 @@ func (p *Policy) readRoot(r *reader, root *yaml.Node) {
 				p.order = append(p.order, c)
 			})
 		},
-		"rules":   func(n *yaml.Node, _ string) { rules = n },
+		"rules": func(n *yaml.Node, _ string) { rules = n },
+		"keep_facts": func(n *yaml.Node, path string) {
+			p.keep = readRetention(r, n, path)
+			if p.keep.everExceeds(MaxKeepFacts) {
+				r.problem(n, path, "%s is longer than %s: who called whom, without a recording, is kept to try another policy, and for nothing else", p.keep, MaxKeepFacts)
+			}
+		},
 		"signals": func(n *yaml.Node, path string) { p.readSignals(r, n, path) },
 	})
 	if seen != nil && !seen["rules"] {
@@ -175,6 +182,12 @@ func (p *Policy) samples() bool {
 		return !r.Never && (r.Sample.Partial() || p.classes[r.Class] != nil && p.classes[r.Class].Quota.Calls > 0)
 	})
 }
+
+// MaxKeepFacts is the longest time for which the facts of decisions may be kept.
+var MaxKeepFacts = Period{Days: 90}
+
+// KeepFacts is how long the facts of decisions are kept, for a simulation of another policy; zero: not at all.
+func (p *Policy) KeepFacts() Period { return p.keep }
 
 // Digest is the SHA-256 of the policy's document, byte for byte, in hexadecimal.
 func (p *Policy) Digest() string { return p.digest }

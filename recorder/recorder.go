@@ -43,6 +43,8 @@ type Config struct {
 
 	// PseudonymKey keys the hashes that stand for calls and parties where no personal data may stand. At least 16 bytes.
 	PseudonymKey []byte
+	// FactsKey seals the facts of decisions that a policy has kept (keep_facts): 32 bytes; empty: none are kept.
+	FactsKey []byte
 	// MinFree is the free space, in bytes, below which new calls are refused.
 	MinFree uint64
 	// Workers is how many recordings are finished at the same time. At least 1.

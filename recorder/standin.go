@@ -2,7 +2,6 @@ package recorder
 
 import (
 	"context"
-	"time"
 
 	"github.com/greffier/greffier/policy"
 )
@@ -22,4 +21,3 @@ type QuestionParty struct {
 func (r *Recorder) missed(ctx context.Context, id string, class policy.Class, why string) error {
 	return nil
 }
-func (r *Recorder) keep(ctx context.Context, c *call, f policy.Facts, at time.Time) {}

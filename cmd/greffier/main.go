@@ -8,9 +8,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/greffier/greffier/policy"
 )
 
 // version is set by the linker (-X main.version=...).
@@ -27,6 +30,7 @@ type cli struct {
 	Verify     verifyCmd     `cmd:"" help:"Check that store, catalog, keys and audit log agree."`
 	Audit      auditCmd      `cmd:"" help:"Read and verify the audit log."`
 	Catalog    catalogCmd    `cmd:"" help:"Look after the catalog."`
+	Policy     policyCmd     `cmd:"" help:"Check a policy, explain and test its decisions, and try it on past calls."`
 	Config     configCmd     `cmd:"" help:"Check a configuration, or print an example."`
 	Completion completionCmd `cmd:"" help:"Print a completion script for bash."`
 
@@ -62,7 +66,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	exited := -1
 	k, err := kong.New(&c,
 		kong.Name("greffier"), kong.Description(description), kong.UsageOnError(), kong.Writers(out, errOut),
-		kong.Vars{"version": version}, kong.Exit(func(code int) { exited = code }),
+		kong.Vars{"version": version, "policies": strings.Join(policy.Examples(), ", ")}, kong.Exit(func(code int) { exited = code }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}),
 		kong.PostBuild(nameVariables), kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(streams{out, errOut}),
 	)

@@ -44,6 +44,8 @@ type parts struct {
 	policy       *policy.Policy // of a server only
 	token        string
 	pseudonymKey []byte
+	samplingKey  []byte
+	factsKey     []byte
 }
 
 // An access is what a command needs of the parts.
@@ -82,12 +84,14 @@ func openParts(ctx context.Context, c Config, want access) (p *parts, err error)
 	if p.pseudonymKey, err = hkdf.Key(sha256.New, []byte(node), nil, "greffier pseudonyms v1", 32); err != nil {
 		return p, fmt.Errorf("derive pseudonym key: %w", err)
 	}
+	if p.samplingKey, err = hkdf.Key(sha256.New, []byte(node), nil, "greffier sampling v1", 32); err != nil {
+		return p, fmt.Errorf("derive sampling key: %w", err)
+	}
+	if p.factsKey, err = hkdf.Key(sha256.New, []byte(node), nil, "greffier facts v1", 32); err != nil {
+		return p, fmt.Errorf("derive facts key: %w", err)
+	}
 	if want == serves {
-		sampling, err := hkdf.Key(sha256.New, []byte(node), nil, "greffier sampling v1", 32)
-		if err != nil {
-			return p, fmt.Errorf("derive sampling key: %w", err)
-		}
-		if p.policy, err = loadPolicy(c.Policy, sampling); err != nil {
+		if p.policy, err = loadPolicy(c.Policy, p.samplingKey); err != nil {
 			return p, err
 		}
 	}

@@ -151,7 +151,7 @@ func (m *Main) open(ctx context.Context) (err error) {
 	m.recorder, err = recorder.New(recorder.Config{
 		Codecs: codec.Set{G729: c.Media.G729},
 		Policy: func() *policy.Policy { return m.parts.policy }, Receiver: m.receiver, Spool: m.spool, Keys: a.Keys, Store: a.Store, Catalog: a.Catalog, Audit: a.Audit,
-		PseudonymKey: m.parts.pseudonymKey, MinFree: c.Spool.MinFree, Workers: c.Spool.Workers, Log: m.log.Named("recorder"), Observe: m.metrics.observe,
+		PseudonymKey: m.parts.pseudonymKey, FactsKey: m.parts.factsKey, MinFree: c.Spool.MinFree, Workers: c.Spool.Workers, Log: m.log.Named("recorder"), Observe: m.metrics.observe,
 		MissingAfter: c.Media.Missing, Profiles: profiles,
 	})
 	if err != nil {
