@@ -41,7 +41,7 @@ func FuzzRTP(f *testing.F) {
 		if !ok || err != nil {
 			return
 		}
-		want := rtpHeader{p.PayloadType, p.SequenceNumber, p.Timestamp, p.SSRC}
+		want := rtpHeader{p.PayloadType, p.SequenceNumber, p.Timestamp, p.SSRC, p.Marker}
 		if h != want || !bytes.Equal(payload, p.Payload) {
 			t.Fatalf("%+v with %d bytes, pion has %+v with %d", h, len(payload), want, len(p.Payload))
 		}

@@ -51,6 +51,9 @@ func (t *timeline) inherit(i int, from *timeline, j int, at int64) {
 		ours.floor = max(ours.floor, t.position(at)) // what was spoken until now was not to be kept
 	}
 	s.floor = ours.floor
+	if t.digits != nil {
+		s.inheritKeys(old)
+	}
 	if allowed && ours.allowed {
 		t.takeOver(s, ours, from, old, at, shift)
 	}

@@ -66,11 +66,23 @@ func newRecording(r *Receiver, o Open, pairs []pair) *Recording {
 		drained:  now,
 	}
 	rec.timeline.most = r.maxRate / Rate
+	rec.listen(o)
 	rec.addLegs(pairs, now)
 	rec.mu.Lock() // what protect begins takes it
 	defer rec.mu.Unlock()
 	rec.protect(now)
 	return rec
+}
+
+// listen has the keys told that are pressed.
+func (rec *Recording) listen(o Open) {
+	if o.Digits == nil {
+		return
+	}
+	rec.timeline.inBand = o.InBand
+	rec.timeline.digits = func(p keyPress) bool {
+		return o.Digits(Digit{p.stream, p.channel, p.key, rec.receiver.clock.time(p.at), p.inBand})
+	}
 }
 
 func (rec *Recording) addLegs(pairs []pair, now int64) {
@@ -90,6 +102,7 @@ func copyStreams(streams []Stream) []Stream {
 			streams[i].Addrs[j] = a.WithZone("").Unmap()
 		}
 		streams[i].Formats = slices.Clone(streams[i].Formats)
+		streams[i].Events = slices.Clone(streams[i].Events)
 	}
 	return streams
 }
@@ -166,7 +179,9 @@ func (rec *Recording) Update(streams []Stream) error {
 }
 
 // SetPaused discards what arrives from at on, or ends that; the zero time is
-// now. The gap's cause is cause.
+// now. The gap's cause is cause. A recording that is paused already, by a key
+// say, stays so for the cause that it has, and from its beginning on; an
+// earlier beginning is taken, as far as its sound is not with the sink.
 func (rec *Recording) SetPaused(paused bool, cause Cause, at time.Time) error {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
