@@ -155,6 +155,7 @@ func (m *move) undecoded(at int64) {
 			payload: d.payload(&w),
 		}
 		m.place(&p, w.pos)
+		clear(p.payload)
 		m.take(w.pos, w.pos+w.length)
 		for j := range m.old.recent.arrival {
 			if m.old.recent.arrival[j] == w.arrival && near(m.old.recent.pos[j], w.pos) >= w.pos && near(m.old.recent.pos[j], w.pos) < w.pos+w.length {
@@ -179,6 +180,7 @@ func (m *move) decoded(arrival, start, end int64) {
 	} else {
 		m.placeLinear(&p, start)
 	}
+	clear(data)
 	m.take(start, end)
 }
 

@@ -204,7 +204,7 @@ func (rec *Recording) SetPaused(paused bool, cause Cause, at time.Time) error {
 }
 
 // Close fetches what waits in the kernel, places it, gives it to the sink, and
-// frees the ports. The recording session ended at that time; the zero time is
+// frees the ports. Of the sound nothing is left in memory. The recording session ended at that time; the zero time is
 // now. A recording that was closed before, by Close or as Run ended, gives the
 // same summary again.
 func (rec *Recording) Close(at time.Time) (Summary, error) {
@@ -225,6 +225,7 @@ func (rec *Recording) Close(at time.Time) (Summary, error) {
 			rec.addSecurity(rec.summary.Streams)
 		})
 	}
+	rec.timeline.wipe()
 	rec.closed = true
 	rec.unprotect()
 	rec.worker.remove(rec)
@@ -323,8 +324,18 @@ func (rec *Recording) drain(b *batch) {
 // held.
 func (rec *Recording) lend(b *batch) { rec.timeline.scratch = b.scratch }
 
+// takeBack takes it again, and leaves no sound where others come by: in the batch, in that memory, and where packets were opened.
 func (rec *Recording) takeBack(b *batch) {
-	b.scratch, rec.timeline.scratch, rec.timeline.block.Data = rec.timeline.scratch, nil, nil
+	t := rec.timeline
+	clear(t.scratch)
+	t.work.wipe()
+	b.scratch, t.scratch, t.block.Data = t.scratch[:0], nil, nil
+	b.wipe()
+	for i := range rec.legs {
+		if g := rec.legs[i].guard; g != nil {
+			g.wipe()
+		}
+	}
 }
 
 // collect gives the timeline everything that has arrived until now; mu is held.

@@ -43,6 +43,8 @@ func (t *timeline) revoke(s *stream, c *channel, at int64) {
 		found = true
 	}
 	if found {
+		clear(c.before.pcm)
+		c.before = tail{}
 		c.shrink(t.committed)
 	}
 }

@@ -220,8 +220,8 @@ func (t *timeline) replaySource(s *stream) {
 			t.receive(s, terms, p.arrival, p.header, p.format, held.payload(i))
 		}
 	}
+	held.clear()
 	if s.held.buf == nil {
-		held.clear()
 		s.held = held
 	}
 }

@@ -214,6 +214,7 @@ func (rec *Recording) succeed(from *Recording, streams []int, o Open, fresh []pa
 				committed = w.at
 			}
 			rec.takeLater(indexes[w.leg], &w)
+			clear(w.data)
 		}
 	})
 }
