@@ -17,7 +17,7 @@ const (
 	toneGone = 2
 	// toneBridge is the longest loss, in samples, over which a pair is still the same press.
 	toneBridge = 40 * ms
-	// toneRise is how many samples a tone may take to be a quarter as loud as it gets; so that it is never said to have begun later.
+	// toneRise is how many samples a tone may take to be a quarter as loud as it gets; the quiet ones before are its own too.
 	toneRise = 8
 	// toneCame is how many packets are remembered by their arrival; a tone is sure to be one within 16 ms.
 	toneCame = 8
@@ -239,7 +239,12 @@ func (d *dtmf) onset() int {
 	for abs(d.buf[at]) <= peak/4 {
 		at++
 	}
-	return at - toneRise
+	for i := at - toneRise; i < at; i++ {
+		if abs(d.buf[i]) > peak/32 {
+			return i
+		}
+	}
+	return at
 }
 
 func abs(v int16) int { return max(int(v), -int(v)) }
