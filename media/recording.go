@@ -285,6 +285,7 @@ func (rec *Recording) usable() error {
 func (rec *Recording) do(command func(b *batch)) error {
 	b := rec.receiver.batches.Get().(*batch)
 	defer rec.receiver.batches.Put(b)
+	defer b.wipe()
 	func() {
 		defer rec.contain()
 		rec.lend(b)
@@ -324,13 +325,11 @@ func (rec *Recording) drain(b *batch) {
 // held.
 func (rec *Recording) lend(b *batch) { rec.timeline.scratch = b.scratch }
 
-// takeBack takes it again, and leaves no sound where others come by: in the batch, in that memory, and where packets were opened.
+// takeBack takes it again: who lent it wipes it. Of the recording's own, it wipes where sound was on its way only.
 func (rec *Recording) takeBack(b *batch) {
 	t := rec.timeline
-	clear(t.scratch)
 	t.work.wipe()
-	b.scratch, t.scratch, t.block.Data = t.scratch[:0], nil, nil
-	b.wipe()
+	b.scratch, t.scratch, t.block.Data = t.scratch, nil, nil
 	for i := range rec.legs {
 		if g := rec.legs[i].guard; g != nil {
 			g.wipe()

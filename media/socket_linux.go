@@ -52,7 +52,7 @@ type batch struct {
 	used     int               // entries that the last receive wrote to
 	written  [batchSize]uint32 // bytes of data that may be sound
 	touched  int               // entries of which some are
-	scratch  []byte            // lent to the timeline that is drained
+	scratch  []byte            // lent to the timeline that is drained; as long as it was used
 }
 
 func newBatch() *batch {
@@ -84,7 +84,7 @@ func (b *batch) reset() {
 	b.used = 0
 }
 
-// wipe leaves nothing of the datagrams that were received.
+// wipe leaves nothing of the datagrams that were received, nor of the blocks that were made of them.
 func (b *batch) wipe() {
 	b.reset()
 	for i := range b.data[:b.touched] {
@@ -92,6 +92,8 @@ func (b *batch) wipe() {
 		b.written[i] = 0
 	}
 	b.touched = 0
+	clear(b.scratch)
+	b.scratch = b.scratch[:0]
 }
 
 // A datagram is one entry of a batch. Its data are valid until the next receive.

@@ -33,18 +33,20 @@ type batch struct {
 	entries [batchSize]datagram
 	data    [batchSize][datagramSize + 1]byte // one more, to see what is too long
 	written [batchSize]int                    // bytes of data that may be sound
-	scratch []byte                            // lent to the timeline that is drained
+	scratch []byte                            // lent to the timeline that is drained; as long as it was used
 	sources [batchSize]netip.AddrPort
 }
 
 func newBatch() *batch { return new(batch) }
 
-// wipe leaves nothing of the datagrams that were received.
+// wipe leaves nothing of the datagrams that were received, nor of the blocks that were made of them.
 func (b *batch) wipe() {
 	for i := range b.data {
 		clear(b.data[i][:b.written[i]])
 		b.written[i] = 0
 	}
+	clear(b.scratch)
+	b.scratch = b.scratch[:0]
 }
 
 // A datagram is one entry of a batch. Its data are valid until the next receive.
