@@ -168,6 +168,8 @@ type Open struct {
 	Channels int       // 1 to MaxChannels
 	Streams  []Stream  // in the order of the m-lines
 	Sink     Sink      // it must not call the recording
+	// NotBefore keeps nothing that was spoken before Start, not even the part of a packet's sound that came after it.
+	NotBefore bool
 	// Digits is told once of each press of a telephone key, as soon as it is
 	// known; keys of different streams are not always told in the order of
 	// their times. When it returns true the recording is paused from Digit.At

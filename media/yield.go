@@ -194,6 +194,9 @@ func (rec *Recording) succeed(from *Recording, streams []int, o Open, fresh []pa
 	}
 	rec.timeline = newTimeline(rec.receiver.clock.at(o.Start), o.Channels, copyStreams(rec.streams), o.Sink)
 	rec.timeline.most = rec.receiver.maxRate / Rate
+	if o.NotBefore {
+		rec.timeline.notBefore()
+	}
 	rec.listen(o)
 	_ = rec.do(func(*batch) { // what fails is told by Close, as ever
 		for i, j := range streams {

@@ -104,7 +104,7 @@ type Class struct {
 	Acknowledgement   string       `json:"acknowledgement,omitempty"`   // notice that every internal participant must have acknowledged
 	WorksCouncil      Council      `json:"works_council,omitzero"`
 	DPO               string       `json:"dpo,omitempty"` // reference of the data protection officer's opinion
-	Pause             PauseTerms   `json:"pause"`
+	Pause             PauseTerms   `json:"pause,omitzero"`
 }
 
 // Until is the end of the term of a recording of a call that ended at the given time: what it is locked and kept until.

@@ -59,7 +59,7 @@ func TestSignals(t *testing.T) {
 }
 
 // TestBadSignals: a signal that says too little, or what nobody may say, does not load.
-func TestBadSignals(t *testing.T) {
+func TestBadSignalRules(t *testing.T) {
 	for signal, want := range map[string]string{
 		`{name: a, means: informed}`:                               "when: is missing",
 		`{name: a, when: "true", means: consented}`:                "nobody consents for everybody",

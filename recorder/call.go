@@ -43,6 +43,7 @@ type call struct {
 	indexed   bool                   // the catalog has a row of a call that is not recorded, and that has not ended
 	channel   map[siprec.Label]int   // the channel of each label; it never changes
 	started   time.Time              // position 0
+	late      bool                   // it began after the INVITE: what was spoken before is not kept
 	paused    atomic.Bool            // nothing is to be heard; others read it too
 	pausedBy  string                 // the reason; "": it is not
 	mutes     []mute                 // who wants it silent, the first one first

@@ -136,6 +136,7 @@ func (r *Recorder) undoOpen(ctx context.Context, c *call, err error) error {
 // firstEntry describes the beginning of a recording, and gives its streams their places.
 func (r *Recorder) firstEntry(s *session, c *call, ch siprec.Change, begins bool) journalEntry {
 	class := c.class()
+	c.late = !begins
 	s.assign(c, c.rules, class)
 	begin := &beginEntry{
 		ID: c.id, CallID: s.in.Dialog.CallID, SRC: c.src, CallKey: c.key, Headers: s.in.Headers, Decision: c.decided.Decision, Class: class,

@@ -21,8 +21,8 @@ func TestR17NoNotice(t *testing.T) {
 			s := start(t, t.TempDir(), trial(t, "consent: {mode: notice, within: PT3S, unknown: "+unknown+"}"))
 			s.talk(conversation(trialPhase), 3*trialPhase)
 			row := s.ended(1)[0]
-			if row.State != map[string]string{"hold": "not_recorded", "record": "destroyed"}[unknown] || row.Reason != "no_notice" {
-				t.Errorf("%s by %s, want no recording for want of notice", row.State, row.Reason)
+			if got, want := row.State+" "+row.why(), map[string]string{"hold": "not_recorded no_notice", "record": "destroyed no_notice"}[unknown]; got != want {
+				t.Errorf("the call is %s, want %s", got, want)
 			}
 			s.leavesNothing(row.ID)
 			verifyGood(t, s.Config.DataDir)
@@ -59,7 +59,7 @@ func TestR28AfterNotice(t *testing.T) {
 	call := s.talk(spec, 3*trialPhase)
 	row := s.ended(1)[0]
 	s.hears(row.ID, "-++")
-	if row.StartedAt.Before(informed.Add(-time.Millisecond)) {
+	if row.StartedAt.Before(informed.Truncate(time.Millisecond)) {
 		t.Errorf("the recording begins at %s, and the notice was given at %s", row.StartedAt, informed)
 	}
 	if n := len(call.Requests()); n != 1 {
@@ -77,8 +77,8 @@ func TestR23ObjectionInCall(t *testing.T) {
 			s := start(t, t.TempDir(), trial(t, "consent: {mode: opt_out, objection: destroy}"))
 			s.talk(conversation(trialPhase, s.says(trialPhase, party, policy.SignalObjected)), 2*trialPhase)
 			row := s.ended(1)[0]
-			if row.State != "destroyed" || row.Reason != "objected" {
-				t.Errorf("the recording is %s by %s", row.State, row.Reason)
+			if row.State != "destroyed" || row.why() != "objected" {
+				t.Errorf("the recording is %s by %s", row.State, row.why())
 			}
 			s.leavesNothing(row.ID)
 			verifyGood(t, s.Config.DataDir)
@@ -143,8 +143,8 @@ func TestConsentComesLate(t *testing.T) {
 		s := start(t, t.TempDir(), trial(t, "consent: {mode: opt_in_any, unknown: none}"))
 		s.talk(conversation(trialPhase, s.says(trialPhase/4, "customer", policy.SignalConsented), s.says(2*trialPhase, "customer", policy.SignalObjected)), 3*trialPhase)
 		row := s.ended(1)[0]
-		if row.State != "destroyed" || row.Reason != "withdrawn" {
-			t.Errorf("the recording is %s by %s", row.State, row.Reason)
+		if row.State != "destroyed" || row.why() != "withdrawn" {
+			t.Errorf("the recording is %s by %s", row.State, row.why())
 		}
 		s.leavesNothing(row.ID)
 	})

@@ -2,10 +2,10 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io/fs"
-	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/greffier/greffier/audit"
 	"github.com/greffier/greffier/policy"
 	"github.com/greffier/greffier/recorder"
 	"github.com/greffier/greffier/siprec"
@@ -152,20 +151,6 @@ func (r *running) hears(id, want string) {
 	}
 }
 
-// events are those of the server's audit log.
-func (r *running) events() iter.Seq[audit.Entry] {
-	return func(yield func(audit.Entry) bool) {
-		for e, err := range audit.Read(r.parts.archive.AuditDir) {
-			if err != nil {
-				r.t.Fatal(err)
-			}
-			if !yield(e) {
-				return
-			}
-		}
-	}
-}
-
 // leavesNothing expects that no object, spool file or key of a recording is there, and no file anywhere with a frame of what was said in
 // any phase.
 func (r *running) leavesNothing(id string) {
@@ -202,3 +187,6 @@ func (r *running) leavesNothing(id string) {
 		r.t.Fatal(err)
 	}
 }
+
+// why is why a recording is gone, or why there never was one.
+func (r listedRecording) why() string { return cmp.Or(r.GoneReason, r.Reason) }
