@@ -135,11 +135,7 @@ func greffier(b *testing.B) *drained {
 		recs = append(recs, rec)
 	}
 	d := media.NewDrainer()
-	w.fetch = func() {
-		for _, rec := range recs {
-			d.Drain(rec)
-		}
-	}
+	w.fetch = func() { d.Drain(recs...) }
 	return w
 }
 

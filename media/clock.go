@@ -116,6 +116,7 @@ func (t *timeline) settle(s *stream, c *channel) {
 		if delta != 0 && (delta < 0) == (least < 0) {
 			c.move(k.from, k.to, delta, t.slotBytes())
 			s.decoder.move(k.from, k.to, delta)
+			s.moved(k.from, k.to, delta, t.committed)
 			t.clear(s, c, k.from+delta, k.to+delta)
 			k.anchor += delta
 			k.from += delta

@@ -28,6 +28,9 @@ func (t *timeline) cut(drained int64) {
 	if n := limit - t.committed; n >= cutInterval || limit < due && n > 0 {
 		t.commit(limit)
 	}
+	if t.inBand {
+		t.deafen(drained)
+	}
 	t.forget(drained)
 }
 

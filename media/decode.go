@@ -118,14 +118,22 @@ func newDecoder(f *Format) (codec.Decoder, error) {
 	return f.Codec.New()
 }
 
-// close ends decoders that are more than memory: processes.
+// close ends decoders that are more than memory: processes. The others forget what they decoded.
 func (d *decoding) close() {
 	for i := range d.voices {
 		for _, decoder := range []codec.Decoder{d.voices[i].decoder, d.voices[i].late} {
 			if c, ok := decoder.(io.Closer); ok {
 				_ = c.Close() // it has no state that could be lost
+			} else if decoder != nil {
+				decoder.Reset()
 			}
 		}
+		if lift := d.voices[i].lift; lift != nil {
+			lift.Reset()
+		}
+	}
+	if d.feed.resampler != nil {
+		d.feed.resampler.Reset()
 	}
 	d.voices = nil
 }
@@ -184,7 +192,7 @@ func (t *timeline) postpone(s *stream, c *channel, p *packet, pos, from int64) i
 		generation: d.generation, sequence: p.sequence, arrival: p.arrival, pos: pos, length: p.length, format: p.format,
 		offset: len(d.bytes), bytes: len(p.payload), floor: s.floor, recovered: s.source.has(p.sequence - 1),
 	})
-	d.bytes = append(d.bytes, p.payload...)
+	d.bytes = appendWiped(d.bytes, p.payload)
 	return claimed
 }
 
@@ -215,7 +223,9 @@ func (d *decoding) revoke(at int64) {
 	for _, w := range d.list {
 		if w.arrival < at {
 			kept = append(kept, w)
+			continue
 		}
+		clear(d.payload(&w))
 	}
 	d.list = kept
 }
@@ -253,6 +263,7 @@ func (d *decoding) due(reach int64) int {
 func (d *decoding) drop(n int) {
 	d.list = append(d.list[:0], d.list[n:]...)
 	if len(d.list) == 0 {
+		clear(d.bytes)
 		d.bytes = d.bytes[:0]
 		return
 	}
@@ -264,7 +275,9 @@ func (d *decoding) drop(n int) {
 	for i := range d.list {
 		low = min(low, d.list[i].offset)
 	}
-	d.bytes = append(d.bytes[:0], d.bytes[low:]...)
+	moved := copy(d.bytes, d.bytes[low:])
+	clear(d.bytes[moved:])
+	d.bytes = d.bytes[:moved]
 	for i := range d.list {
 		d.list[i].offset -= low
 	}

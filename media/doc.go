@@ -40,4 +40,16 @@
 // Packets from addresses that were not offered, of payload types that are not placed, of a second source that interleaves with the
 // stream's; whatever arrives while its stream is inactive or the recording paused, and whatever was spoken in that time and
 // arrives after it.
+//
+// # Telephone keys
+//
+// Open.Digits is told of the keys that are pressed, by events (RFC 4733) or by their tones in G.711 (ITU-T Q.23), each once; which keys
+// they were is never stored. It may have the recording paused from the beginning of a key on. That is done within the drain that found
+// the key, so that the rest of a card's number is not kept for as long as somebody needs to ask for a pause. What is younger than
+// commitDelay is not committed yet, so that nothing has to be taken back from the sink.
+//
+// # What is left in memory
+//
+// Nothing of what was not to be kept. Batches are wiped after each drain, the rings where something is taken back or moves, and all of
+// a recording when it is closed.
 package media

@@ -18,8 +18,8 @@ type Drainer struct{ b *batch }
 // NewDrainer gives a drainer with a batch of its own.
 func NewDrainer() Drainer { return Drainer{newBatch()} }
 
-// Drain gives a recording its turn.
-func (d Drainer) Drain(rec *Recording) { rec.drain(d.b) }
+// Drain gives recordings their turn.
+func (d Drainer) Drain(recs ...*Recording) { drainAll(recs, d.b) }
 
 // Turn gives a turn that comes after the recording's own.
 func (rec *Recording) Turn(later int) { rec.worker.drain((rec.phase + later) % phases) }

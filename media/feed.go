@@ -190,7 +190,10 @@ func (c *channel) densify(start int64, from, to int) {
 			pcm = append(pcm, v)
 		}
 	}
+	defer clear(pcm)
 	out, err := convertAll(make([]int16, 0, (ringSamples+leadIn)*to), pcm, from*Rate, to*Rate)
+	defer clear(out)
+	clear(c.data)
 	c.data = make([]byte, ringSamples*to*2)
 	if err != nil {
 		return

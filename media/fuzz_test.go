@@ -41,7 +41,7 @@ func FuzzRTP(f *testing.F) {
 		if !ok || err != nil {
 			return
 		}
-		want := rtpHeader{p.PayloadType, p.SequenceNumber, p.Timestamp, p.SSRC}
+		want := rtpHeader{p.PayloadType, p.SequenceNumber, p.Timestamp, p.SSRC, p.Marker}
 		if h != want || !bytes.Equal(payload, p.Payload) {
 			t.Fatalf("%+v with %d bytes, pion has %+v with %d", h, len(payload), want, len(p.Payload))
 		}
@@ -146,6 +146,9 @@ func FuzzTimeline(f *testing.F) {
 			sink.fails = uint(program[0])
 		}
 		line := newTimeline(startTime, 1, []Stream{fuzzStream(0), fuzzStream(1), stream1(0)}, sink)
+		if len(program) > 1 && program[1]&1 != 0 {
+			line.inBand, line.digits = true, func(p keyPress) bool { return p.stream == 1 }
+		}
 		now, sequence, stamp, leaps := startTime, uint16(0), uint32(0), 0
 		for len(program) >= 8 && len(sink.blocks) < 2000 {
 			op := program[:8]
@@ -155,7 +158,7 @@ func FuzzTimeline(f *testing.F) {
 			stamp += uint32(int32(int8(op[5]))) << (op[4] >> 3)
 			switch op[0] % 10 {
 			default:
-				b := []byte{0x80, []byte{0, 8, 0, 101, 9, 96, 100, 111}[op[1]>>2%8]}
+				b := []byte{0x80, []byte{0, 8, 126, 101, 9, 96, 100, 111}[op[1]>>2%8]}
 				b = binary.BigEndian.AppendUint16(b, sequence)
 				b = binary.BigEndian.AppendUint32(b, stamp)
 				b = binary.BigEndian.AppendUint32(b, uint32(op[1]>>5&1))
@@ -197,6 +200,7 @@ func FuzzTimeline(f *testing.F) {
 // fuzzStream has formats of several clocks, with decoders that have a memory.
 func fuzzStream(channel int) Stream {
 	s := stream1(channel)
+	s.Events = []uint8{126}
 	s.Formats = append(s.Formats, known(9, "G722", 8000), Redundancy(96, 8000), known(100, "L16", 11025), known(101, "L16", 16000), known(111, "opus", 48000))
 	return s
 }

@@ -97,8 +97,10 @@ func (t *timeline) interleave(b *Block) {
 	size, n := t.slotBytes(), len(t.channels)
 	total := b.Samples * n * size
 	if cap(t.scratch) < total {
+		clear(t.scratch)
 		t.scratch = make([]byte, total)
 	}
+	t.scratch = t.scratch[:max(len(t.scratch), total)] // as far as it is used
 	b.Data = t.scratch[:total]
 	for done := 0; done < b.Samples; {
 		i := slot(b.Start + int64(done))

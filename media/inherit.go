@@ -51,6 +51,9 @@ func (t *timeline) inherit(i int, from *timeline, j int, at int64) {
 		ours.floor = max(ours.floor, t.position(at)) // what was spoken until now was not to be kept
 	}
 	s.floor = ours.floor
+	if t.digits != nil {
+		s.inheritKeys(old)
+	}
 	if allowed && ours.allowed {
 		t.takeOver(s, ours, from, old, at, shift)
 	}
@@ -152,6 +155,7 @@ func (m *move) undecoded(at int64) {
 			payload: d.payload(&w),
 		}
 		m.place(&p, w.pos)
+		clear(p.payload)
 		m.take(w.pos, w.pos+w.length)
 		for j := range m.old.recent.arrival {
 			if m.old.recent.arrival[j] == w.arrival && near(m.old.recent.pos[j], w.pos) >= w.pos && near(m.old.recent.pos[j], w.pos) < w.pos+w.length {
@@ -176,6 +180,7 @@ func (m *move) decoded(arrival, start, end int64) {
 	} else {
 		m.placeLinear(&p, start)
 	}
+	clear(data)
 	m.take(start, end)
 }
 

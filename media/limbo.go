@@ -44,7 +44,7 @@ func (l *limbo) hold(p packet, h rtpHeader, other bool) bool {
 	}
 	held := heldPacket{packet: p, header: h, offset: len(l.buf), bytes: len(p.payload)}
 	held.packet.payload = nil
-	l.buf = append(l.buf, p.payload...)
+	l.buf = appendWiped(l.buf, p.payload)
 	l.packets = append(l.packets, held)
 	l.other = other
 	return true
@@ -61,6 +61,7 @@ func (l *limbo) follows(h rtpHeader) bool {
 }
 
 func (l *limbo) clear() {
+	clear(l.buf)
 	l.packets, l.buf, l.other = l.packets[:0], l.buf[:0], false
 }
 

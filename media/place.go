@@ -267,6 +267,7 @@ func (t *timeline) write(c *channel, e codec.Encoding, payload []byte, pos int64
 	}
 	t.linear()
 	var wide [512]byte
+	defer clear(wide[:])
 	placed := 0
 	for len(payload) > 0 {
 		n := min(len(payload), len(wide)/2)

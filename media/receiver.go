@@ -170,8 +170,18 @@ type Open struct {
 	Sink     Sink      // it must not call the recording
 	// NotBefore keeps nothing that was spoken before Start, not even the part of a packet's sound that came after it.
 	NotBefore bool
-	Digits    func(Digit) bool
-	InBand    bool
+	// Digits is told once of each press of a telephone key, as soon as it is
+	// known; keys of different streams are not always told in the order of
+	// their times. When it returns true the recording is paused from Digit.At
+	// on, all of its channels, before anything else is placed: SetPaused ends
+	// that. Events are told while the recording is paused or the stream
+	// inactive too, so that a key may end it. Digits is called by whoever
+	// drains, with the recording locked: it must be quick, and must not call
+	// the recording. Nil looks for no keys.
+	Digits func(Digit) (pause bool)
+	// InBand has keys looked for in the sound of G.711 too, as long as that is
+	// kept. A press that comes both ways is told once.
+	InBand bool
 }
 
 func (o *Open) check() error {

@@ -69,11 +69,23 @@ func newRecording(r *Receiver, o Open, pairs []pair) *Recording {
 	if o.NotBefore {
 		rec.timeline.notBefore()
 	}
+	rec.listen(o)
 	rec.addLegs(pairs, now)
 	rec.mu.Lock() // what protect begins takes it
 	defer rec.mu.Unlock()
 	rec.protect(now)
 	return rec
+}
+
+// listen has the keys told that are pressed.
+func (rec *Recording) listen(o Open) {
+	if o.Digits == nil {
+		return
+	}
+	rec.timeline.inBand = o.InBand
+	rec.timeline.digits = func(p keyPress) bool {
+		return o.Digits(Digit{p.stream, p.channel, p.key, rec.receiver.clock.time(p.at), p.inBand})
+	}
 }
 
 func (rec *Recording) addLegs(pairs []pair, now int64) {
@@ -93,6 +105,7 @@ func copyStreams(streams []Stream) []Stream {
 			streams[i].Addrs[j] = a.WithZone("").Unmap()
 		}
 		streams[i].Formats = slices.Clone(streams[i].Formats)
+		streams[i].Events = slices.Clone(streams[i].Events)
 	}
 	return streams
 }
@@ -169,7 +182,9 @@ func (rec *Recording) Update(streams []Stream) error {
 }
 
 // SetPaused discards what arrives from at on, or ends that; the zero time is
-// now. The gap's cause is cause.
+// now. The gap's cause is cause. A recording that is paused already, by a key
+// say, stays so for the cause that it has, and from its beginning on; an
+// earlier beginning is taken, as far as its sound is not with the sink.
 func (rec *Recording) SetPaused(paused bool, cause Cause, at time.Time) error {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
@@ -192,7 +207,7 @@ func (rec *Recording) SetPaused(paused bool, cause Cause, at time.Time) error {
 }
 
 // Close fetches what waits in the kernel, places it, gives it to the sink, and
-// frees the ports. The recording session ended at that time; the zero time is
+// frees the ports. Of the sound nothing is left in memory. The recording session ended at that time; the zero time is
 // now. A recording that was closed before, by Close or as Run ended, gives the
 // same summary again.
 func (rec *Recording) Close(at time.Time) (Summary, error) {
@@ -213,6 +228,7 @@ func (rec *Recording) Close(at time.Time) (Summary, error) {
 			rec.addSecurity(rec.summary.Streams)
 		})
 	}
+	rec.timeline.wipe()
 	rec.closed = true
 	rec.unprotect()
 	rec.worker.remove(rec)
@@ -272,6 +288,7 @@ func (rec *Recording) usable() error {
 func (rec *Recording) do(command func(b *batch)) error {
 	b := rec.receiver.batches.Get().(*batch)
 	defer rec.receiver.batches.Put(b)
+	defer b.wipe()
 	func() {
 		defer rec.contain()
 		rec.lend(b)
@@ -311,8 +328,16 @@ func (rec *Recording) drain(b *batch) {
 // held.
 func (rec *Recording) lend(b *batch) { rec.timeline.scratch = b.scratch }
 
+// takeBack takes it again: who lent it wipes it. Of the recording's own, it wipes where sound was on its way only.
 func (rec *Recording) takeBack(b *batch) {
-	b.scratch, rec.timeline.scratch, rec.timeline.block.Data = rec.timeline.scratch, nil, nil
+	t := rec.timeline
+	t.work.wipe()
+	b.scratch, t.scratch, t.block.Data = t.scratch, nil, nil
+	for i := range rec.legs {
+		if g := rec.legs[i].guard; g != nil {
+			g.wipe()
+		}
+	}
 }
 
 // collect gives the timeline everything that has arrived until now; mu is held.

@@ -81,6 +81,11 @@ func (t *timeline) redundant(s *stream, terms *terms, p *packet) {
 		q.time = s.clock.positions(q.stamp)
 		placed := s.stats.Placed
 		t.measured(s, terms, &q)
+		if t.inBand { // it may be paused by now
+			if terms = t.terms(s, p.arrival); !terms.allowed {
+				return
+			}
+		}
 		if back > 0 {
 			s.stats.Recovered += s.stats.Placed - placed
 		}

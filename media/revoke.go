@@ -20,6 +20,15 @@ func (s *stream) remember(arrival, pos, samples int64) {
 	s.placed++
 }
 
+// moved is told that what was placed from start to end has moved.
+func (s *stream) moved(start, end, delta, committed int64) {
+	for i := range min(s.placed, maxRecent) {
+		if pos := near(s.recent.pos[i], committed); pos >= start && pos < end {
+			s.recent.pos[i] = uint32(pos + delta)
+		}
+	}
+}
+
 // near is the position with these lower bits that is nearest to another one.
 func near(low uint32, pos int64) int64 {
 	return pos + int64(int32(low-uint32(pos)))
@@ -43,6 +52,8 @@ func (t *timeline) revoke(s *stream, c *channel, at int64) {
 		found = true
 	}
 	if found {
+		clear(c.before.pcm)
+		c.before = tail{}
 		c.shrink(t.committed)
 	}
 }

@@ -191,7 +191,9 @@ func (c *channel) move(start, end, delta int64, size int) {
 			continue
 		}
 		c.mark(pos, 1, false)
-		copy(c.data[slot(pos+delta)*size:][:size], c.data[slot(pos)*size:][:size])
+		from := c.data[slot(pos)*size:][:size]
+		copy(c.data[slot(pos+delta)*size:][:size], from)
+		clear(from)
 		c.mark(pos+delta, 1, true)
 	}
 	if c.first == start {
@@ -231,6 +233,7 @@ func (c *channel) linear(law codec.Encoding) {
 	}
 	wide := make([]byte, 2*len(c.data))
 	appendLinear(wide[:0], law, c.data)
+	clear(c.data)
 	c.data = wide
 }
 

@@ -8,6 +8,7 @@ type rtpHeader struct {
 	sequence    uint16
 	timestamp   uint32
 	ssrc        uint32
+	marker      bool
 }
 
 const (
@@ -45,5 +46,6 @@ func parseRTP(b []byte) (h rtpHeader, payload []byte, ok bool) {
 		sequence:    binary.BigEndian.Uint16(b[2:]),
 		timestamp:   binary.BigEndian.Uint32(b[4:]),
 		ssrc:        binary.BigEndian.Uint32(b[8:]),
+		marker:      b[1]&0x80 != 0,
 	}, b[offset:end], true
 }

@@ -52,6 +52,7 @@ type guard struct {
 	checked    []netip.Addr // by connectivity checks
 	sides      [sides]side
 	scratch    []byte
+	used       bool // something was opened into scratch
 	authFailed uint64
 	replayed   uint64
 }

@@ -53,7 +53,16 @@ func (g *guard) room() []byte {
 	if g.scratch == nil {
 		g.scratch = make([]byte, 0, datagramSize)
 	}
+	g.used = true
 	return g.scratch
+}
+
+// wipe leaves nothing of what was opened.
+func (g *guard) wipe() {
+	if g.used {
+		clear(g.scratch[:cap(g.scratch)])
+		g.used = false
+	}
 }
 
 // afterKeys is for a stream that is in clear now. The sender may go on under the keys of before, until it has our answer or for

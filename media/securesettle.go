@@ -36,6 +36,7 @@ func (rec *Recording) settleSide(i, n int, now int64) {
 	s.early = nil
 	for _, e := range early {
 		rec.deliver(i, n, e.at, e.from, rec.admit(i, n, e.at, e.from, e.data))
+		clear(e.data)
 	}
 }
 

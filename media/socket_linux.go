@@ -49,8 +49,10 @@ type batch struct {
 	names    [batchSize]unix.RawSockaddrInet6 // large enough for IPv4 too
 	controls [batchSize][controlSize / 8]uint64
 	data     [batchSize][datagramStride]byte
-	used     int    // entries that the last receive wrote to
-	scratch  []byte // lent to the timeline that is drained
+	used     int               // entries that the last receive wrote to
+	written  [batchSize]uint32 // bytes of data that may be sound
+	touched  int               // entries of which some are
+	scratch  []byte            // lent to the timeline that is drained; as long as it was used
 }
 
 func newBatch() *batch {
@@ -71,13 +73,27 @@ func newBatch() *batch {
 
 // reset gives back to the kernel the lengths that it overwrote.
 func (b *batch) reset() {
+	b.touched = max(b.touched, b.used)
 	for i := range b.headers[:b.used] {
+		b.written[i] = max(b.written[i], b.headers[i].length)
 		h := &b.headers[i].header
 		h.Namelen = unix.SizeofSockaddrInet6
 		h.SetControllen(controlSize)
 		h.Flags = 0
 	}
 	b.used = 0
+}
+
+// wipe leaves nothing of the datagrams that were received, nor of the blocks that were made of them.
+func (b *batch) wipe() {
+	b.reset()
+	for i := range b.data[:b.touched] {
+		clear(b.data[i][:min(b.written[i], datagramSize)])
+		b.written[i] = 0
+	}
+	b.touched = 0
+	clear(b.scratch)
+	b.scratch = b.scratch[:0]
 }
 
 // A datagram is one entry of a batch. Its data are valid until the next receive.

@@ -32,11 +32,22 @@ const (
 type batch struct {
 	entries [batchSize]datagram
 	data    [batchSize][datagramSize + 1]byte // one more, to see what is too long
-	scratch []byte                            // lent to the timeline that is drained
+	written [batchSize]int                    // bytes of data that may be sound
+	scratch []byte                            // lent to the timeline that is drained; as long as it was used
 	sources [batchSize]netip.AddrPort
 }
 
 func newBatch() *batch { return new(batch) }
+
+// wipe leaves nothing of the datagrams that were received, nor of the blocks that were made of them.
+func (b *batch) wipe() {
+	for i := range b.data {
+		clear(b.data[i][:b.written[i]])
+		b.written[i] = 0
+	}
+	clear(b.scratch)
+	b.scratch = b.scratch[:0]
+}
 
 // A datagram is one entry of a batch. Its data are valid until the next receive.
 type datagram struct {
@@ -98,6 +109,7 @@ func (s *socket) receive(b *batch) (int, error) {
 		if err != nil {
 			return i, err
 		}
+		b.written[i] = max(b.written[i], size)
 		b.sources[i] = netip.AddrPortFrom(from.Addr().WithZone("").Unmap(), from.Port())
 		b.entries[i] = datagram{
 			data:      b.data[i][:min(size, datagramSize)],

@@ -31,6 +31,7 @@ type stream struct {
 	placed int // packets that were in it
 
 	decoder decoding // of what is not G.711 in a ring of its law
+	keys    *keypad  // nil: of no keys was heard
 
 	lostBefore int64    // by the sources before this one; less what was lost before the stream came from another timeline
 	begun      int64    // of such a stream: the sequence number from which its losses count
@@ -75,6 +76,9 @@ func (t *timeline) packet(index int, arrival int64, src netip.Addr, data []byte)
 		return
 	}
 	format := terms.find(h.payloadType)
+	if t.digits != nil && t.keyed(index, terms, arrival, h, format, payload) {
+		terms = t.terms(s, arrival)
+	}
 	if format != nil && format.Codec.Law != 0 && len(payload) > maxPacket {
 		s.stats.Malformed++
 		return
@@ -137,6 +141,12 @@ func (t *timeline) receive(s *stream, terms *terms, arrival int64, h rtpHeader, 
 func (t *timeline) measured(s *stream, terms *terms, p *packet) {
 	if p.format.Codec.Law != 0 {
 		p.length = int64(len(p.payload))
+		if t.inBand && t.toned(s, p) {
+			if terms = t.terms(s, p.arrival); !terms.allowed {
+				s.stats.Discarded++
+				return
+			}
+		}
 	} else if n, err := s.decoder.samples(p.format, p.payload); err == nil {
 		p.length = s.clock.positions(p.stamp+n*int64(p.format.Codec.ClockRate)/int64(p.format.Codec.Rate)) - p.time
 	} else {
@@ -210,8 +220,8 @@ func (t *timeline) replaySource(s *stream) {
 			t.receive(s, terms, p.arrival, p.header, p.format, held.payload(i))
 		}
 	}
+	held.clear()
 	if s.held.buf == nil {
-		held.clear()
 		s.held = held
 	}
 }

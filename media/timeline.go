@@ -49,6 +49,9 @@ type timeline struct {
 	committed int64          // positions before it are given to the sink
 	least     int64          // positions before it are never given
 
+	digits func(keyPress) bool // is told of keys, and whether that pauses the recording; nil: nobody listens
+	inBand bool                // they are looked for in the sound too
+
 	block   Block // scratch, given to the sink
 	scratch []byte
 	work    workspace
@@ -138,9 +141,14 @@ func (t *timeline) update(at int64, streams []Stream) {
 	t.enter(epoch{at: at, pos: t.position(at), paused: last.paused, cause: last.cause}, streams)
 }
 
-// pause discards what arrives at or after at, or ends that.
+// pause discards what arrives at or after at, or ends that. What is paused already stays so, for its cause; only an earlier beginning
+// counts.
 func (t *timeline) pause(at int64, on bool, cause Cause) {
 	last := &t.epochs[len(t.epochs)-1]
+	if on && last.paused {
+		t.advance(at)
+		return
+	}
 	streams := make([]Stream, len(last.streams))
 	for i := range streams {
 		streams[i] = last.streams[i].Stream
@@ -149,6 +157,26 @@ func (t *timeline) pause(at int64, on bool, cause Cause) {
 		cause = CausePaused
 	}
 	t.enter(epoch{at: at, pos: t.position(at), paused: on, cause: cause}, streams)
+}
+
+// advance has the pause that is in force begin earlier, and takes back what arrived since and is not committed. No pause begins before
+// the one before it has ended.
+func (t *timeline) advance(at int64) {
+	i := len(t.epochs) - 1
+	for i > 0 && t.epochs[i-1].paused {
+		i--
+	}
+	if i == 0 || at >= t.epochs[i].at {
+		return
+	}
+	before := &t.epochs[i-1]
+	at = max(at, before.at)
+	t.epochs[i].at, t.epochs[i].pos = at, t.position(at)
+	for j := range before.streams {
+		if n := &before.streams[j]; n.allowed {
+			t.revoke(t.streams[j], t.channels[n.Channel], at)
+		}
+	}
 }
 
 // enter begins an epoch. Times never go back: an epoch begins no earlier than the one before.

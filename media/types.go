@@ -47,6 +47,9 @@ type Stream struct {
 	// dropped; telephone-event must not be among them, so that digits are
 	// never stored.
 	Formats []Format
+	// Events are the payload types of telephone-event (RFC 4733), by which
+	// Open.Digits is told of keys. Those that are among Formats do not count.
+	Events []uint8
 	// Security says how the stream is protected.
 	Security Security
 	// ICE answers connectivity checks; nil does not.

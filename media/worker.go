@@ -166,13 +166,19 @@ func (w *worker) drain(phase int) int {
 		}
 	}
 	w.mu.Unlock()
-	for i, rec := range w.turn {
-		if i%yieldAfter == yieldAfter-1 {
-			runtime.Gosched() // an INVITE should not wait for the whole turn
-		}
-		rec.drain(w.batch)
-	}
+	drainAll(w.turn, w.batch)
 	n := len(w.turn)
 	clear(w.turn) // do not keep closed recordings alive
 	return n
+}
+
+// drainAll drains recordings with one batch, of which nothing is left then.
+func drainAll(recs []*Recording, b *batch) {
+	defer b.wipe()
+	for i, rec := range recs {
+		if i%yieldAfter == yieldAfter-1 {
+			runtime.Gosched() // an INVITE should not wait for the whole turn
+		}
+		rec.drain(b)
+	}
 }

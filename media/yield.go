@@ -36,6 +36,9 @@ var ErrYielded = errors.New("the stream was yielded to another recording: use th
 // port 0. Figures of the new recording begin at 0; receiver reports go on. A stream that was inactive, or paused, gives on
 // nothing that was spoken until then.
 //
+// A key belongs to the recording in whose time it was pressed: of one that the recording was told of, at or after the instant, the new
+// one is told again. A press that goes on is not told anew.
+//
 // After an error nothing has changed, unless the recording itself has failed. Errors are ErrClosed, ErrYielded, ErrNoPorts.
 func (rec *Recording) Yield(at time.Time, streams []int, o Open) (*Recording, error) {
 	if err := o.check(); err != nil {
@@ -194,10 +197,16 @@ func (rec *Recording) succeed(from *Recording, streams []int, o Open, fresh []pa
 	if o.NotBefore {
 		rec.timeline.notBefore()
 	}
+	rec.listen(o)
 	_ = rec.do(func(*batch) { // what fails is told by Close, as ever
 		for i, j := range streams {
 			if j >= 0 {
 				rec.timeline.inherit(i, from.timeline, j, cut)
+			}
+		}
+		for i, j := range streams {
+			if j >= 0 {
+				rec.timeline.retell(i, cut)
 			}
 		}
 		from.timeline.update(cut, copyStreams(from.streams))
@@ -208,6 +217,7 @@ func (rec *Recording) succeed(from *Recording, streams []int, o Open, fresh []pa
 				committed = w.at
 			}
 			rec.takeLater(indexes[w.leg], &w)
+			clear(w.data)
 		}
 	})
 }

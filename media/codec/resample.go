@@ -73,8 +73,8 @@ func (r *Resampler) Delay() int { return r.half }
 func (r *Resampler) Reset() {
 	r.phase, r.owed = 0, 0
 	if r.half > 0 {
+		clear(r.history[:cap(r.history)])
 		r.history = r.history[:r.half-1] // before the stream there is silence
-		clear(r.history)
 		r.at = r.half - 1
 	}
 }

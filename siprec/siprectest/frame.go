@@ -19,6 +19,10 @@ func (s *Stream) sendFrame(at time.Duration, planned time.Time) bool {
 	script := &s.spec.Script
 	fate := Sent
 	gap, inGap := script.gap(at)
+	var key *event
+	if at >= script.Start && s.open && !inGap {
+		key = s.pressed(at)
+	}
 	switch {
 	case at < script.Start:
 		fate = NotStarted
@@ -28,24 +32,32 @@ func (s *Stream) sendFrame(at time.Duration, planned time.Time) bool {
 		fate = Lost
 	case inGap:
 		fate = InGap
-	case script.silent(s.pcm):
+	case key == nil && script.silent(s.pcm):
 		fate = Suppressed
 	case s.loss.lose(s.rng):
 		fate = Lost
+	case key != nil:
+		fate = Keyed
 	}
 	if inGap && gap.ClockStops && fate != NotStarted {
 		s.clockLag += int64(s.samples)
 	}
 	s.change(at)
 	seq, ts := s.number(fate)
+	if key != nil {
+		if key.first {
+			key.stamp = ts
+		}
+		ts = key.stamp
+	}
 	var sent time.Time
-	if fate == Sent {
+	if fate == Sent || fate == Keyed {
 		var err error
-		if sent, err = s.emit(seq, ts, planned); err != nil {
+		if sent, err = s.emit(seq, ts, planned, key); err != nil {
 			fate = Failed
 		}
 	}
-	s.talking = fate == Sent || fate == Lost
+	s.talking = key == nil && (fate == Sent || fate == Lost)
 	s.note(fate, seq, ts, planned, sent, at)
 	s.onsets.note(from, to, fate)
 	return n == len(s.pcm)
@@ -54,12 +66,8 @@ func (s *Stream) sendFrame(at time.Duration, planned time.Time) bool {
 // number gives the frame's sequence number and timestamp. Only frames that are sent, or lost on their way, use one up.
 func (s *Stream) number(fate Fate) (uint16, uint32) {
 	seq := s.header.SequenceNumber
-	clock := int64(1) // timestamp units per sample of the source
-	if e := s.spec.Encoded; e != nil {
-		clock = int64(e.Format.ClockRate) / sampleRate
-	}
-	ts := s.header.Timestamp + uint32((s.frame*int64(s.samples)-s.clockLag)*clock)
-	if fate == Sent || fate == Lost {
+	ts := s.header.Timestamp + uint32((s.frame*int64(s.samples)-s.clockLag)*s.clock())
+	if fate == Sent || fate == Lost || fate == Keyed {
 		if !s.begun {
 			// The first packet has the timestamp that was asked for.
 			s.begun = true
@@ -86,17 +94,23 @@ func (s *Stream) note(fate Fate, seq uint16, ts uint32, planned, sent time.Time,
 	}
 }
 
-// emit sends the frame in pcm now, or later when the script delays it, and says when.
-func (s *Stream) emit(seq uint16, ts uint32, planned time.Time) (time.Time, error) {
+// emit sends the frame in pcm, or an event in its place, now, or later when the script delays it, and says when.
+func (s *Stream) emit(seq uint16, ts uint32, planned time.Time, key *event) (time.Time, error) {
 	h := s.header
 	h.SequenceNumber, h.Timestamp, h.PayloadType, h.Marker = seq, ts, s.payload, !s.talking
+	if key != nil {
+		h.PayloadType, h.Marker = *s.events, key.first
+	}
+	s.packet = s.packet[:cap(s.packet)]
 	if _, err := h.MarshalTo(s.packet); err != nil {
 		return time.Time{}, err
 	}
-	if e := s.spec.Encoded; e != nil {
+	if key != nil {
+		s.packet = append(s.packet[:rtpHeaderSize], key.payload[:]...)
+	} else if e := s.spec.Encoded; e != nil {
 		s.packet = append(s.packet[:rtpHeaderSize], e.Packets[s.frame%int64(len(e.Packets))]...)
 	} else {
-		encode(s.packet[:rtpHeaderSize], s.pcm, s.law)
+		s.packet = encode(s.packet[:rtpHeaderSize], s.pcm, s.law)
 	}
 	first, second, twice := s.spec.Script.delays(s.rng, s.spec.PTime)
 	if twice {

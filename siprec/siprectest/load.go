@@ -142,7 +142,7 @@ func sum(results []Result) LoadReport {
 			r.Errors[res.Err.Error()]++
 		}
 		for _, s := range res.Truth.Streams {
-			n := s.Fates[Sent] + s.Duplicates
+			n := s.Fates[Sent] + s.Fates[Keyed] + s.Duplicates
 			r.Packets += n
 			lateness += s.MeanError * time.Duration(n)
 			r.SendError = max(r.SendError, s.MaxError)

@@ -34,7 +34,7 @@ func (s *Stream) report(at time.Duration) {
 	elapsed := float64(now.Sub(s.epoch)) * (1 + s.spec.Script.SkewPPM/1e6)
 	sr := &rtcp.SenderReport{SSRC: s.header.SSRC, NTPTime: ntp(now),
 		RTPTime:     s.header.Timestamp + uint32(int64(elapsed*sampleRate/float64(time.Second))-s.clockLag),
-		PacketCount: uint32(s.truth.Fates[Sent]), OctetCount: uint32(s.truth.Fates[Sent] * int64(s.samples))}
+		PacketCount: uint32(s.truth.Fates[Sent] + s.truth.Fates[Keyed]), OctetCount: uint32(s.truth.Fates[Sent]*int64(s.samples) + s.truth.Fates[Keyed]*int64(len(event{}.payload)))}
 	cname := &rtcp.SourceDescription{Chunks: []rtcp.SourceDescriptionChunk{{Source: s.header.SSRC,
 		Items: []rtcp.SourceDescriptionItem{{Type: rtcp.SDESCNAME, Text: "src@" + s.conn.LocalAddr().String()}}}}}
 	b, err := rtcp.Marshal([]rtcp.Packet{sr, cname})

@@ -62,9 +62,10 @@ const (
 	InGap                  // nothing was sent in the gap
 	Held                   // the session description did not allow it
 	Failed                 // the socket refused it
+	Keyed                  // a telephone event went out in its place
 )
 
-var fateNames = [...]string{"sent", "not_started", "lost", "suppressed", "in_gap", "held", "failed"}
+var fateNames = [...]string{"sent", "not_started", "lost", "suppressed", "in_gap", "held", "failed", "keyed"}
 
 func (f Fate) String() string {
 	if int(f) < len(fateNames) {

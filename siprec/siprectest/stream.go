@@ -35,6 +35,8 @@ type Stream struct {
 	open     bool // both descriptions allow sending
 	payload  uint8
 	law      law
+	events   *uint8 // payload type of telephone events; nil: none were agreed on
+	runs     []*run // keys that are pressed, and that are still to be
 
 	header    rtp.Header
 	clockLag  int64 // timestamps lag behind the frame count by this many samples
@@ -158,6 +160,12 @@ func (s *Stream) direct(m AnswerMedia, open bool) {
 	s.dest, s.rtcpDest = m.Addr, m.RTCP
 	if s.sec != nil {
 		s.sec.agree(m)
+	}
+	s.events = nil
+	for _, f := range m.Formats {
+		if f.Encoding == TelephoneEvent.Encoding {
+			s.events = &f.PayloadType
+		}
 	}
 	for _, f := range m.Formats {
 		if e := s.spec.Encoded; e != nil {
@@ -312,6 +320,7 @@ func (s *Stream) snapshot() StreamTruth {
 	t := s.truth
 	t.Onsets = slices.Clone(s.onsets.all)
 	t.Packets = slices.Clone(s.truth.Packets)
+	t.Presses = slices.Clone(s.truth.Presses)
 	t.Fates = make(map[Fate]int64, len(s.truth.Fates))
 	for f, n := range s.truth.Fates {
 		t.Fates[f] = n

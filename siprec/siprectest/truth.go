@@ -27,6 +27,8 @@ type StreamTruth struct {
 	Delayed    int64          // packets sent late on purpose: jitter, reordering
 	Bytes      int64          // RTP bytes sent, headers included
 
+	Presses []PressTruth // keys that were pressed
+
 	MeanError, MaxError time.Duration // how much later than planned packets were sent
 	ReceiverReports     int64         // RTCP report blocks received about this stream
 	SenderReports       int64         // RTCP sender reports sent

@@ -16,7 +16,7 @@ const maxTrials = 1024
 // readAhead is how much is read from the file at once; a window grows to a whole frame when it must.
 const readAhead = 256 << 10
 
-// A Record is one appended record. Payload is valid until the next one is asked for.
+// A Record is one appended record. Payload is valid until the next one is asked for, or the reading ends: then it is wiped.
 type Record struct {
 	Kind    byte
 	Payload []byte
@@ -95,6 +95,7 @@ type frame struct {
 
 // run yields every record that is there.
 func (s *scanner) run(yield func(Record, error) bool) {
+	defer s.wipe()
 	for s.off < s.size {
 		f, stale, err := s.locate()
 		if err != nil {
@@ -119,6 +120,9 @@ func (s *scanner) run(yield func(Record, error) bool) {
 		yield(Record{}, &DamageError{ID: s.id, Reason: "the file is empty"})
 	}
 }
+
+// wipe leaves nothing in memory of the records that were read.
+func (s *scanner) wipe() { clear(s.plain[:cap(s.plain)]) }
 
 // tail judges the rest of a file in which no further frame was found.
 func (s *scanner) tail(stale bool) error {
@@ -194,6 +198,10 @@ func (s *scanner) frameAt(p int64) (*frame, error) {
 	}
 	if b, err = s.at(p, int(size)); err != nil {
 		return nil, err
+	}
+	if cap(s.plain) < length {
+		s.wipe()
+		s.plain = make([]byte, 0, max(length, 2*cap(s.plain)))
 	}
 	plain, err := s.aead.Open(s.plain[:0], recordNonce(&s.nonce, counter), b[recordClear:], b[:recordClear])
 	if err != nil {
