@@ -62,3 +62,48 @@ func BenchmarkDecide(b *testing.B) {
 		p.Decide(f, now)
 	}
 }
+
+// mostAllocations of one decision by the large policy. A condition that the interpreter must evaluate adds several to each decision.
+const mostAllocations = 40
+
+// TestDecideStaysFast: decisions by the large policy have nothing evaluated by CEL's interpreter, which would allocate with every rule.
+func TestDecideStaysFast(t *testing.T) {
+	p, f := large(t)
+	if n := testing.AllocsPerRun(100, func() { p.Decide(f, start) }); n > mostAllocations {
+		t.Errorf("%.0f allocations for a decision by %d rules, want %d at most", n, manyRules, mostAllocations)
+	}
+}
+
+// TestDecideNeverFails: whatever an SRC sends, and however much, a decision comes, has a reason, and is the same for all who ask at once.
+func TestDecideNeverFails(t *testing.T) {
+	p, f := large(t)
+	long := strings.Repeat("9", 100_000)
+	crowd := make([]who, 500)
+	for i := range crowd {
+		crowd[i] = named(fmt.Sprintf("sip:+336%08d%s@%s", i, long[:i], long[:i%64]), long[:i])
+	}
+	odd := map[string]policy.Facts{
+		"nothing":    {},
+		"no names":   {Metadata: &siprec.Metadata{}, Directory: f.Directory},
+		"no address": {Metadata: metadata(caller(""), callee("")), Directory: f.Directory},
+		"escapes":    {Metadata: metadata(caller("sip:%zz%00@[::"), callee("<<sip:@@;;:>>")), CallKey: "\x00", Directory: f.Directory},
+		"no UTF-8":   {Metadata: metadata(caller("sip:\xff\xfe@\xc0"), callee("tel:+\xff")), Headers: map[string]string{"X-Queue": "\xff"}, Directory: f.Directory},
+		"long":       {Metadata: metadata(caller("sip:"+long+"@"+long), callee("tel:+"+long)), Headers: map[string]string{"X-Queue": long}, Directory: f.Directory},
+		"crowd":      {Metadata: metadata(crowd...), CallKey: "k", Directory: f.Directory},
+	}
+	for name, facts := range odd {
+		want := p.Decide(facts, start)
+		if want.Reason == "" || want.Digest != p.Digest() {
+			t.Errorf("%s: %+v", name, want)
+		}
+		answers := make(chan policy.Decision, 8)
+		for range cap(answers) {
+			go func() { answers <- p.Decide(facts, start) }() // its answer is waited for
+		}
+		for range cap(answers) {
+			if got := <-answers; got != want {
+				t.Errorf("%s: asked at once: %+v, want %+v", name, got, want)
+			}
+		}
+	}
+}
