@@ -25,7 +25,8 @@ type call struct {
 	local          time.Time // in the policy's time zone
 	holiday        bool
 
-	participants, headers, ext, callIDs ref.Val // nil until asked for
+	participants, headers, ext, callIDs ref.Val           // nil until asked for
+	newest                              map[string]string // extensions by name; nil until asked for
 }
 
 func (p *Policy) newCall(f Facts, now time.Time) *call {
@@ -187,14 +188,19 @@ func (c *call) people() ref.Val {
 	return types.NewRefValList(types.DefaultTypeAdapter, values)
 }
 
-func (c *call) extensions() ref.Val {
-	m := make(map[string]string)
-	if c.facts.Metadata != nil {
-		for _, e := range c.facts.Metadata.Extensions {
-			m[e.Name] = e.Value // the newest comes last
+func (c *call) extensions() ref.Val { return stringMap(c.extended()) }
+
+// extended gives the newest extension of each name.
+func (c *call) extended() map[string]string {
+	if c.newest == nil {
+		c.newest = make(map[string]string)
+		if c.facts.Metadata != nil {
+			for _, e := range c.facts.Metadata.Extensions {
+				c.newest[e.Name] = e.Value // the newest comes last
+			}
 		}
 	}
-	return stringMap(m)
+	return c.newest
 }
 
 func (c *call) identifiers() ref.Val {

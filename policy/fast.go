@@ -24,7 +24,10 @@ type (
 )
 
 // A shortcut compiles expressions. Each method gives false when the expression is none that it knows.
-type shortcut struct{ loop string } // name of the loop's participant; "" outside of loops
+type shortcut struct {
+	loop  string   // name of the loop's participant; "" outside of loops
+	there []mapKey // keys that are known to be in their maps where the expression is asked
+}
 
 func (s shortcut) test(e ast.Expr) (test, bool) {
 	switch e.Kind() {
@@ -105,6 +108,8 @@ func (s shortcut) text(e ast.Expr) (textOf, bool) {
 		if ok && field != partyInternal && field != partyKnown && field != partyGroups {
 			return func(c *call, p *party) string { return person(c, p).text(field) }, true
 		}
+	case ast.CallKind:
+		return s.value(e.AsCall())
 	}
 	return nil, false
 }
@@ -145,10 +150,11 @@ func (s shortcut) call(e ast.CallExpr) (test, bool) {
 	switch e.FunctionName() {
 	case operators.LogicalAnd, operators.LogicalOr:
 		a, okA := s.test(args[0])
-		b, okB := s.test(args[1])
 		if e.FunctionName() == operators.LogicalAnd {
+			b, okB := s.having(args[0]).test(args[1])
 			return func(c *call, p *party) bool { return a(c, p) && b(c, p) }, okA && okB
 		}
+		b, okB := s.test(args[1])
 		return func(c *call, p *party) bool { return a(c, p) || b(c, p) }, okA && okB
 	case operators.In:
 		return s.member(args[0], args[1])
@@ -191,6 +197,9 @@ func (s shortcut) compare(operator string, left, right ast.Expr) (test, bool) {
 
 // member compiles membership in a list of literal texts.
 func (s shortcut) member(element, list ast.Expr) (test, bool) {
+	if k, ok := s.mapKey(list, element); ok {
+		return func(c *call, _ *party) bool { _, there := k.values(c)[k.key]; return there }, true
+	}
 	a, ok := s.text(element)
 	if person, field, isField := s.field(list); ok && isField && field == partyGroups {
 		return func(c *call, p *party) bool { return slices.Contains(person(c, p).groups(), a(c, p)) }, true
@@ -250,7 +259,7 @@ func (s shortcut) every(e ast.ComprehensionExpr) (test, bool) {
 	if !isBool || step.FunctionName() != want || len(step.Args()) != 2 || !isIdent(step.Args()[0], e.AccuVar()) {
 		return nil, false
 	}
-	inner, ok := shortcut{loop: e.IterVar()}.test(step.Args()[1])
+	inner, ok := shortcut{loop: e.IterVar(), there: s.there}.test(step.Args()[1])
 	return func(c *call, _ *party) bool {
 		for _, p := range c.parties {
 			if inner(c, p) != bool(from) {

@@ -23,6 +23,8 @@ func TestFastAgrees(t *testing.T) {
 				people[i] = []func(string, ...string) who{caller, callee, named}[r.IntN(3)](pick(r, aors), pick(r, texts))
 			}
 			f := policy.Facts{SRC: pick(r, texts), Metadata: metadata(people...), Labels: []siprec.Label{"1", "2"}[:r.IntN(3)]}
+			f.Headers = map[string]string{pick(r, keys): pick(r, texts)}
+			f.Metadata.Extensions = extensions(pick(r, keys), pick(r, texts), pick(r, keys), pick(r, texts))
 			now := start.Add(time.Duration(r.IntN(7*24)) * time.Hour)
 			quick, slow, hasFast, err := policy.Both(p, f, now)
 			if err != nil {
@@ -46,6 +48,8 @@ func TestFastAgrees(t *testing.T) {
 
 var (
 	aors  = []string{"", "sip:1001@corp.example", "sip:+33611223344@carrier.example", "tel:+49301234", "sip:sales@10.0.0.1"}
+	keys  = []string{"X-Queue", "X-Other", "state"}
+	maps  = []string{"headers", "ext"}
 	texts = []string{"", "1001", "edge", "+33611223344", "corp.example", "inbound", "caller", "sales", "a"}
 )
 
@@ -66,7 +70,7 @@ func randomTest(r *rand.Rand, depth int, p string) string {
 		return "!(" + a + ")"
 	case 5, 6:
 		if p == "" {
-			loop := pick(r, []string{"p", "src", "caller", "mixed", "hour"})
+			loop := pick(r, []string{"p", "src", "caller", "mixed", "hour", "headers"})
 			return fmt.Sprintf("participants.%s(%s, %s)", pick(r, []string{"exists", "all", "exists_one"}), loop, randomTest(r, depth-1, loop))
 		}
 	}
@@ -92,7 +96,16 @@ func randomLeaf(r *rand.Rand, p string) string {
 	} else if r.IntN(2) == 0 {
 		number = pick(r, []string{"minute", "weekday", "streams"})
 	}
-	switch r.IntN(8) {
+	in, k := pick(r, maps), pick(r, keys)
+	if p == "headers" { // the loop's participant hides the map
+		in = "ext"
+	}
+	switch r.IntN(10) {
+	case 8:
+		return fmt.Sprintf("%q in %s", k, in)
+	case 9:
+		between := pick(r, []string{"", " && weekday < 6", " && streams < 2 && minute >= 0"})
+		return fmt.Sprintf("%q in %s%s && %s[%q]%s", k, in, between, in, k, pick(r, []string{` == "sales"`, ` != ""`, `.startsWith("1")`, ` in ["1001", "a"]`}))
 	case 0:
 		return person + ".internal"
 	case 1:
@@ -109,4 +122,23 @@ func randomLeaf(r *rand.Rand, p string) string {
 		return fmt.Sprintf("%s %s %d", number, pick(r, []string{"==", "!=", "<", "<=", ">", ">="}), r.IntN(24))
 	}
 	return pick(r, []string{"true", "false", "direction == direction", "has(" + person + ".number)"})
+}
+
+// TestMissingKeys: a key that nobody has asked for before its value is a doubt, and not an empty text.
+func TestMissingKeys(t *testing.T) {
+	for condition, doubtful := range map[string]bool{
+		`headers["X-Queue"] != "sales"`:                                              true,
+		`"X-Queue" in headers || headers["X-Queue"] == ""`:                           true,
+		`!("X-Queue" in headers) && headers["X-Queue"] == ""`:                        true,
+		`"X-Other" in ext || mixed || ext["X-Queue"] == ""`:                          true,
+		`"X-Queue" in headers && headers["X-Queue"] == ""`:                           false,
+		`"X-Queue" in headers && ext["X-Queue"] == ""`:                               false,
+		`participants.exists(p, "state" in ext && p.number == ext["state"])`:         false,
+		`"state" in ext && participants.all(p, p.known && ext["state"] != p.number)`: false,
+	} {
+		p := load(t, "name: a, class: orders, when: '"+condition+"'")
+		if d := p.Decide(policy.Facts{Metadata: inbound}, start); d.Record || (d.Detail != "") != doubtful {
+			t.Errorf("%s: %+v", condition, d)
+		}
+	}
 }
