@@ -179,6 +179,9 @@ func (p *Policy) samples() bool {
 // Digest is the SHA-256 of the policy's document, byte for byte, in hexadecimal.
 func (p *Policy) Digest() string { return p.digest }
 
+// Country is the ISO 3166 code of the country whose national numbers its calls have; "" when it does not say.
+func (p *Policy) Country() string { return p.country }
+
 // Warnings lists what its author should look at again.
 func (p *Policy) Warnings() []Problem { return slices.Clone(p.warnings) }
 
