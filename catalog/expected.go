@@ -24,7 +24,7 @@ const (
 	// MaxExpected is how many may wait for their deadlines.
 	MaxExpected = 100_000
 	// MaxExpectedIDs is how many identifiers a call may have.
-	MaxExpectedIDs = 64
+	MaxExpectedIDs = 128
 	// toldTime is how long it is remembered that a call's recording is missing, so that whoever tells of the call again causes no
 	// second alarm.
 	toldTime = 7 * 24 * time.Hour

@@ -57,10 +57,15 @@ const objectorWords = "greffier objector v1"
 // HashAddress gives the entry of an address of record or a number in a list of objectors. A national number is one of the country,
 // an ISO 3166 code, which may be empty.
 func HashAddress(key []byte, address, country string) string {
+	return hexKeyed(key, objectorWords, PlainAddress(address, country))
+}
+
+// PlainAddress gives what HashAddress makes a hash of: the number in E.164, else the number as it is, else "user@host".
+func PlainAddress(address, country string) string {
 	a := ParseAddress(address)
 	p := &party{plan: country}
 	p.fields[partyUser], p.fields[partyHost], p.fields[partyNumber] = types.String(a.User), types.String(a.Host), types.String(a.Number)
-	return hexKeyed(key, objectorWords, p.address())
+	return p.address()
 }
 
 func (o *Objectors) has(address string) bool {

@@ -31,6 +31,7 @@ const (
 	EventUnheeded  = "session.unheeded"  // the SRC refused it, or did not answer
 	EventMissing   = "media.missing"     // an active stream brings nothing
 	EventReturned  = "media.returned"    // and does again
+	EventAbsent    = "recording.missing" // a call that had to be recorded has no recording
 	EventStored    = "recording.stored"
 	EventLocked    = "recording.locked"
 	EventAbandoned = "recording.abandoned"

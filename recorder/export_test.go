@@ -1,6 +1,7 @@
 package recorder
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -130,3 +131,6 @@ func (r *Recorder) Awaited(dialog siprec.DialogID) string {
 
 // Labels counts the labels of which the session remembers anything.
 func (x SessionState) Labels() int { return max(len(x.s.willing), len(x.s.protections)) }
+
+// TellAbsent looks once for the recordings that are expected.
+func (r *Recorder) TellAbsent(ctx context.Context) error { return r.tellAbsent(ctx) }

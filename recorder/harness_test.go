@@ -60,6 +60,7 @@ type benchParts struct {
 	run        bool
 	ports      media.Config
 	clock      func() time.Time
+	observe    func(recorder.Observation)
 }
 
 func newBenchWith(t *testing.T, parts benchParts) *bench {
@@ -90,7 +91,7 @@ func newBenchWith(t *testing.T, parts benchParts) *bench {
 	rec, err := recorder.New(recorder.Config{
 		Directory: b.directory.Load, Objectors: b.objectors.Load,
 		Policy: func() *policy.Policy { return p }, Receiver: receiver, Spool: sp, Keys: keys, Store: store, Catalog: cat, Audit: log, PseudonymKey: make([]byte, 32),
-		Clock: parts.clock,
+		Clock: parts.clock, Observe: parts.observe,
 	})
 	must(err)
 	must(rec.Recover(t.Context()))
