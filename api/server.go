@@ -170,7 +170,9 @@ func (s *Server) Handler() http.Handler {
 	for _, r := range s.routes() {
 		requests.Handle(r.pattern, r.who(r.answer))
 	}
-	mux.Handle("/api/", requests)
+	for _, method := range []string{"GET", "POST", "PUT", "DELETE"} {
+		mux.Handle(method+" /api/", requests)
+	}
 	pages, err := fs.Sub(ui, "ui")
 	if err != nil {
 		panic(err) // the folder is part of the program

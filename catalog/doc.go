@@ -17,6 +17,16 @@
 // one communication session group. Links are keyed hashes of identifiers, so that they tell nothing, and calls that were not recorded
 // have them too. Query.Conversation follows them as far as they lead, up to a thousand recordings (docs/decisions/0016).
 //
+// # What the store does not say
+//
+// What is doomed, and what somebody has released, is in no object: the audit log tells of it, and a rebuilt catalog knows it again. A
+// recording that is expired or destroyed keeps a row without names. The documents about recordings are objects, and are indexed from them.
+//
+// # Lists
+//
+// Beside recordings the catalog has what processes share: who objects to being recorded, the places of quotas, and calls whose recordings are
+// expected. Numbers and addresses are keyed hashes there. What a rebuild cannot find again, the audit log tells of.
+//
 // # The file
 //
 // SQLite in WAL mode, every commit durable. Times are integers: milliseconds since 1970 in UTC, 0 where there is none. The

@@ -90,6 +90,8 @@ type recordingJSON struct {
 	Quality         *qualityJSON    `json:"quality,omitempty"`
 	EndCause        siprec.EndCause `json:"end_cause,omitempty"`
 	Warnings        []string        `json:"warnings"`
+	GoneAt          string          `json:"gone_at,omitempty"`
+	GoneReason      string          `json:"gone_reason,omitempty"`
 }
 
 // MarshalJSON gives the recording as the command line and the API show it: times in RFC 3339 with milliseconds, durations in
@@ -105,7 +107,7 @@ func (r Recording) MarshalJSON() ([]byte, error) {
 		Gaps:     silencesJSON{r.Gaps.Count, r.Gaps.Total.Milliseconds()},
 		Pauses:   silencesJSON{r.Pauses.Count, r.Pauses.Total.Milliseconds()},
 		Quality:  ratedJSON(r.Quality),
-		EndCause: r.EndCause, Warnings: notNil(r.Warnings),
+		EndCause: r.EndCause, Warnings: notNil(r.Warnings), GoneAt: formatTime(r.Gone.At), GoneReason: r.Gone.Reason,
 	})
 }
 

@@ -39,6 +39,8 @@ type Query struct {
 
 	NotEnded bool      // only sessions without an end
 	DueBy    time.Time // only recordings with a lock mode whose quarantine ended by then
+	TermBy   time.Time // only recordings in the store whose term ended by then
+	Unswept  bool      // only what is expired or destroyed, and whose bytes may be there
 
 	Limit int    // at most so many; 0: all
 	After string // id of the last recording of the page before; ErrNotFound when it is gone
@@ -150,6 +152,12 @@ func (q Query) where() (string, []any, error) {
 	if !q.DueBy.IsZero() {
 		and("lock_mode NOT IN ('', 'none') AND quarantine_until <= ?", q.DueBy.UnixMilli())
 	}
+	if !q.TermBy.IsZero() {
+		and("state IN ('stored', 'locked') AND retain_until > 0 AND retain_until <= ?", q.TermBy.UnixMilli())
+	}
+	if q.Unswept {
+		conditions = append(conditions, "gone_at > 0 AND (audio <> '{}' OR sidecar <> '{}')")
+	}
 	if q.MOSBelow > 0 {
 		and("mos > 0 AND mos < ?", q.MOSBelow)
 	}
@@ -203,17 +211,19 @@ func (c *Catalog) recordings(ctx context.Context, tail string, args ...any) ([]R
 func scan(rows *sql.Rows) (Recording, error) {
 	var r Recording
 	var state, channels, participants, callIDs, audio, sidecar, endCause, warnings, links string
+	var gone int64
 	var started, ended, duration, locked, quarantine, retain, gaps, pauses, longest int64
 	err := rows.Scan(&r.ID, &state, &r.Class, &r.Rule, &r.Reason, &r.Detail, &r.PolicyDigest, &r.SRC, &r.Tenant, &r.CallKeyHash,
 		&started, &ended, &duration, &channels, &participants, &callIDs, &audio, &sidecar,
 		&r.LockMode, &locked, &quarantine, &retain, &r.Gaps.Count, &gaps, &r.Pauses.Count, &pauses, &endCause, &warnings,
-		&r.Quality.MOS, &r.Quality.Loss, &longest, &r.Conversation, &r.GroupHash, &r.RecordingSession, &links)
+		&r.Quality.MOS, &r.Quality.Loss, &longest, &r.Conversation, &r.GroupHash, &r.RecordingSession, &links, &gone, &r.Gone.Reason)
 	if err != nil {
 		return Recording{}, err
 	}
 	r.State, r.EndCause = State(state), siprec.EndCause(endCause)
 	r.StartedAt, r.EndedAt = fromMillis(started), fromMillis(ended)
 	r.LockedUntil, r.QuarantineUntil, r.RetainUntil = fromMillis(locked), fromMillis(quarantine), fromMillis(retain)
+	r.Gone.At = fromMillis(gone)
 	r.Duration = time.Duration(duration) * time.Millisecond
 	r.Gaps.Total, r.Pauses.Total = time.Duration(gaps)*time.Millisecond, time.Duration(pauses)*time.Millisecond
 	r.Quality.LongestGap = time.Duration(longest) * time.Millisecond

@@ -12,7 +12,7 @@ import (
 const columns = `id, state, class, rule, reason, detail, policy_digest, src, tenant, call_key_hash,
 	started_at, ended_at, duration_ms, channels, participants, call_ids, audio, sidecar,
 	lock_mode, locked_until, quarantine_until, retain_until, gaps, gaps_ms, pauses, pauses_ms, end_cause, warnings,
-	mos, loss, longest_gap_ms, conversation, group_hash, recording_session, links`
+	mos, loss, longest_gap_ms, conversation, group_hash, recording_session, links, gone_at, gone_reason`
 
 func (r *Recording) values() []any {
 	return []any{
@@ -23,6 +23,7 @@ func (r *Recording) values() []any {
 		r.Gaps.Count, r.Gaps.Total.Milliseconds(), r.Pauses.Count, r.Pauses.Total.Milliseconds(), string(r.EndCause), encode(notNil(r.Warnings)),
 		r.Quality.MOS, r.Quality.Loss, r.Quality.LongestGap.Milliseconds(),
 		r.Conversation, r.GroupHash, r.RecordingSession, encode(notNil(r.Links)),
+		millis(r.Gone.At), r.Gone.Reason,
 	}
 }
 

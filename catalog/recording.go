@@ -20,12 +20,13 @@ const (
 	StateStored      State = "stored"       // in the store, not locked: in quarantine, or of a class without a lock
 	StateLocked      State = "locked"       // in the store, and locked
 	StateExpired     State = "expired"      // the term is over and the key is destroyed
+	StateDestroyed   State = "destroyed"    // the key is destroyed before the term, for a reason
 	StateFailed      State = "failed"       // could not be finished; the warnings say why
 )
 
 // States lists every state.
 func States() []State {
-	return []State{StateNotRecorded, StateRecording, StateFinishing, StateStored, StateLocked, StateExpired, StateFailed}
+	return []State{StateNotRecorded, StateRecording, StateFinishing, StateStored, StateLocked, StateExpired, StateDestroyed, StateFailed}
 }
 
 // HashPrefix begins what is a keyed hash of an address, a number or an identifier instead of the thing itself.
@@ -121,6 +122,16 @@ type Recording struct {
 	Quality  Quality
 	EndCause siprec.EndCause
 	Warnings []string
+
+	// Gone is of what is expired or destroyed: the row has nothing left that names anybody. Audio and Sidecar are there while their
+	// bytes are, which nobody can read.
+	Gone Gone
+}
+
+// A Gone is the end of a recording.
+type Gone struct {
+	At     time.Time
+	Reason string
 }
 
 // validate tells what keeps the recording from being put.

@@ -168,8 +168,10 @@ type Open struct {
 	Channels int       // 1 to MaxChannels
 	Streams  []Stream  // in the order of the m-lines
 	Sink     Sink      // it must not call the recording
-	Digits   func(Digit) bool
-	InBand   bool
+	// NotBefore keeps nothing that was spoken before Start, not even the part of a packet's sound that came after it.
+	NotBefore bool
+	Digits    func(Digit) bool
+	InBand    bool
 }
 
 func (o *Open) check() error {

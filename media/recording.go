@@ -66,6 +66,9 @@ func newRecording(r *Receiver, o Open, pairs []pair) *Recording {
 		drained:  now,
 	}
 	rec.timeline.most = r.maxRate / Rate
+	if o.NotBefore {
+		rec.timeline.notBefore()
+	}
 	rec.addLegs(pairs, now)
 	rec.mu.Lock() // what protect begins takes it
 	defer rec.mu.Unlock()

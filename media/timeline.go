@@ -47,6 +47,7 @@ type timeline struct {
 	density   int            // samples for each position of the rings: 1 until sound of a higher rate comes
 	most      int            // the highest density
 	committed int64          // positions before it are given to the sink
+	least     int64          // positions before it are never given
 
 	block   Block // scratch, given to the sink
 	scratch []byte
@@ -99,7 +100,7 @@ func (t *terms) accepts(src netip.Addr) bool {
 
 // newTimeline begins a recording at start. There is at least one channel; streams beyond MaxChannels are ignored.
 func newTimeline(start int64, channels int, streams []Stream, sink Sink) *timeline {
-	t := &timeline{start: start, sink: sink, committed: -preroll, density: 1, most: MaxRate / Rate}
+	t := &timeline{start: start, sink: sink, committed: -preroll, least: -preroll, density: 1, most: MaxRate / Rate}
 	t.widen(max(channels, 1))
 	t.enter(epoch{at: start - maxElapsed/2, pos: -preroll}, streams)
 	return t
@@ -108,6 +109,14 @@ func newTimeline(start int64, channels int, streams []Stream, sink Sink) *timeli
 func (t *timeline) widen(channels int) {
 	for len(t.channels) < min(channels, MaxChannels) {
 		t.channels = append(t.channels, newChannel())
+	}
+}
+
+// notBefore has nothing kept that was spoken before position 0. It is called before the first packet.
+func (t *timeline) notBefore() {
+	t.least = 0
+	for i := range t.epochs[0].streams {
+		t.epochs[0].streams[i].floor = 0
 	}
 }
 
@@ -156,7 +165,7 @@ func (t *timeline) enter(e epoch, streams []Stream) {
 	for i, s := range streams {
 		s.Channel = max(0, min(s.Channel, MaxChannels-1))
 		t.widen(s.Channel + 1)
-		n := terms{Stream: s, allowed: s.Active && !e.paused, floor: -preroll}
+		n := terms{Stream: s, allowed: s.Active && !e.paused, floor: t.least}
 		if i < len(before) {
 			n.floor, n.resumed = before[i].floor, before[i].resumed
 			if before[i].allowed && !n.allowed {

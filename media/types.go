@@ -71,6 +71,7 @@ const (
 	CauseEnded      Cause = "ended"       // nothing came any more before the recording's end
 	CauseUnsaved    Cause = "unsaved"     // the sink did not take it
 	CauseDiscarded  Cause = "discarded"   // it was received, and might not be kept
+	CauseRedacted   Cause = "redacted"    // it was stored, and silenced afterwards
 )
 
 // causeOpen is in blocks only: the silence goes on at the block's end, so that its cause is not known yet. The gap that follows

@@ -191,6 +191,9 @@ func (rec *Recording) succeed(from *Recording, streams []int, o Open, fresh []pa
 	}
 	rec.timeline = newTimeline(rec.receiver.clock.at(o.Start), o.Channels, copyStreams(rec.streams), o.Sink)
 	rec.timeline.most = rec.receiver.maxRate / Rate
+	if o.NotBefore {
+		rec.timeline.notBefore()
+	}
 	_ = rec.do(func(*batch) { // what fails is told by Close, as ever
 		for i, j := range streams {
 			if j >= 0 {

@@ -191,9 +191,7 @@ func (c *call) extensions() ref.Val {
 	m := make(map[string]string)
 	if c.facts.Metadata != nil {
 		for _, e := range c.facts.Metadata.Extensions {
-			if _, have := m[e.Name]; !have {
-				m[e.Name] = e.Value
-			}
+			m[e.Name] = e.Value // the newest comes last
 		}
 	}
 	return stringMap(m)

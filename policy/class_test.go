@@ -25,17 +25,18 @@ rules: []
 		t.Fatal(err)
 	}
 	all := []policy.Field{policy.FieldAOR, policy.FieldCallIDs, policy.FieldName, policy.FieldNumber, policy.FieldRole}
+	pause := policy.PauseTerms{CardDigits: 7, AtMost: policy.Period{Time: 15 * time.Minute}}
 	want := []policy.Class{
 		{Name: "voluntary", Purpose: "Quality", LegalBasis: policy.LegitimateInterests, BalanceTest: "LIA-1", Retention: policy.Period{Months: 6},
 			Quarantine: policy.Period{Days: 1}, Lock: policy.Governance, Sample: 2e10, Format: policy.WAV, KeepMetadata: all, Channels: policy.ExternalFirst,
-			Consent: policy.ConsentTerms{Mode: policy.Notice, Of: policy.ExternalOnly, Unknown: policy.MeanwhileRecord, Objection: policy.Destroys}},
+			Consent: policy.ConsentTerms{Mode: policy.Notice, Of: policy.ExternalOnly, Unknown: policy.MeanwhileRecord, Objection: policy.Destroys}, Pause: pause},
 		{Name: "short", Purpose: "Quality", LegalBasis: policy.Consent, Retention: policy.Period{Time: 10 * time.Minute},
 			Lock: policy.Governance, Sample: 2e10, Format: policy.WAV, KeepMetadata: all, Channels: policy.ExternalFirst,
-			Consent: policy.ConsentTerms{Mode: policy.OptInAll, Of: policy.Everybody, Unknown: policy.MeanwhileNone, Objection: policy.Destroys}},
+			Consent: policy.ConsentTerms{Mode: policy.OptInAll, Of: policy.Everybody, Unknown: policy.MeanwhileNone, Objection: policy.Destroys}, Pause: pause},
 		{Name: "obliged", Purpose: "Orders", LegalBasis: policy.LegalObligation, Mandate: "a law", Retention: policy.Period{Years: 5},
 			Lock: policy.Compliance, Sample: policy.All, Format: policy.WAV, KeepMetadata: []policy.Field{policy.FieldAOR, policy.FieldRole},
 			Channels: policy.ByLabel,
-			Consent:  policy.ConsentTerms{Mode: policy.NoneMandated, Of: policy.ExternalOnly, Unknown: policy.MeanwhileRecord, Objection: policy.Refused}},
+			Consent:  policy.ConsentTerms{Mode: policy.NoneMandated, Of: policy.ExternalOnly, Unknown: policy.MeanwhileRecord, Objection: policy.Refused}, Pause: pause},
 	}
 	if diff := cmp.Diff(want, p.Classes()); diff != "" {
 		t.Errorf("classes differ (-want +got):\n%s", diff)

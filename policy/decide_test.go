@@ -116,7 +116,7 @@ func drawOf(call string) string { return fmt.Sprintf("%016x", policy.Draw(key, "
 // TestConditions evaluates conditions about a call from a customer to an agent.
 func TestConditions(t *testing.T) {
 	conference := metadata(customer, agent, named("tel:+49-30-1234"))
-	conference.Extensions = []siprec.Extension{{Name: "queue", Value: "vip"}, {Name: "queue", Value: "other"}}
+	conference.Extensions = []siprec.Extension{{Name: "queue", Value: "other"}, {Name: "queue", Value: "vip"}}
 	facts := policy.Facts{SRC: "edge", Metadata: conference, Headers: map[string]string{"X-Queue": "sales"}, Labels: []siprec.Label{"1", "2"}}
 	now := time.Date(2026, 3, 1, 22, 30, 0, 0, time.UTC) // a Sunday, 23:30 in Paris
 	tests := map[string]bool{

@@ -67,7 +67,7 @@
 //	streams       int             audio streams offered
 //	mixed         bool            whether one stream carries several participants
 //	headers       map             header fields that the SRC profile keeps, by canonical name ("X-Queue")
-//	ext           map             extension data of the metadata, by name; the first value of a name
+//	ext           map             extension data of the metadata, by name; the newest value of a name
 //	call_ids      list of string  identifiers of the call
 //	now           timestamp       when the decision is made
 //	hour, minute  int             in the policy's time zone

@@ -53,3 +53,11 @@ func metadata(people ...who) *siprec.Metadata {
 	m.Apply(&d, start)
 	return &m
 }
+
+// extensions is extension data of the recording, by name and value.
+func extensions(pairs ...string) (list []siprec.Extension) {
+	for i := 0; i+1 < len(pairs); i += 2 {
+		list = append(list, siprec.Extension{Name: pairs[i], Value: pairs[i+1]})
+	}
+	return list
+}

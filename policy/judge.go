@@ -46,6 +46,7 @@ func (j judge) judge() {
 	j.kind()
 	j.class.Consent = j.class.Consent.complete(j.class)
 	j.consent()
+	j.pauses()
 	j.periods()
 	j.council()
 }

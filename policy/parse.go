@@ -33,6 +33,7 @@ type Policy struct {
 	classes  map[string]*Class
 	order    []*Class // as written
 	rules    []*rule
+	signals  []*signalRule
 	warnings []Problem
 	key      []byte
 }
@@ -115,7 +116,8 @@ func (p *Policy) readRoot(r *reader, root *yaml.Node) {
 				p.order = append(p.order, c)
 			})
 		},
-		"rules": func(n *yaml.Node, _ string) { rules = n },
+		"rules":   func(n *yaml.Node, _ string) { rules = n },
+		"signals": func(n *yaml.Node, path string) { p.readSignals(r, n, path) },
 	})
 	if seen != nil && !seen["rules"] {
 		r.problem(root, "", "rules are missing: a policy that records nothing says so with rules: []")

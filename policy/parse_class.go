@@ -15,6 +15,7 @@ var basisLetters = map[string]LegalBasis{
 func readClass(r *reader, key, value *yaml.Node, parent string) *Class {
 	c := &Class{
 		Name: key.Value, Lock: Governance, Format: WAV, Channels: ExternalFirst, KeepMetadata: sorted(DefaultKeepMetadata()),
+		Pause: PauseTerms{CardDigits: defaultCardDigits}.complete(),
 	}
 	path := join(parent, c.Name)
 	if !className.MatchString(c.Name) {
@@ -54,6 +55,7 @@ func readClass(r *reader, key, value *yaml.Node, parent string) *Class {
 		"missing_alarm":      field(func(n *yaml.Node, path string) { c.MissingAlarm = readRetention(r, n, path) }),
 		"acknowledgement":    field(func(n *yaml.Node, path string) { c.Acknowledgement = r.text(n, path) }),
 		"works_council":      field(func(n *yaml.Node, path string) { c.WorksCouncil = readCouncil(r, n, path) }),
+		"pause":              field(func(n *yaml.Node, path string) { c.Pause = readPause(r, n, path) }),
 		"dpo":                field(func(n *yaml.Node, path string) { c.DPO = r.reference(n, path) }),
 	})
 	if seen == nil {

@@ -1,6 +1,7 @@
 package recorder
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -90,7 +91,10 @@ func (a *Archive) Play(ctx context.Context, id, actor, why, span string) (*Playb
 		return nil, ErrNotFinished
 	case catalog.StateStored, catalog.StateLocked:
 	default:
-		return nil, fmt.Errorf("%w: the recording is %s", ErrNotPlayable, row.State)
+		return nil, fmt.Errorf("%w: %s", ErrNotPlayable, whyGone(row))
+	}
+	if doomed, err := a.isDoomed(ctx, id); err != nil || doomed {
+		return nil, cmp.Or(err, fmt.Errorf("%w: it is being destroyed", ErrNotPlayable))
 	}
 	key, err := a.Keys.Get(ctx, id)
 	if errors.Is(err, seal.ErrDestroyed) || errors.Is(err, seal.ErrNotFound) {
@@ -125,7 +129,7 @@ func (a *Archive) Waveform(ctx context.Context, id, actor string) (*media.Wavefo
 	case row.State == catalog.StateRecording || row.State == catalog.StateFinishing:
 		return nil, ErrNotFinished
 	case side == nil:
-		return nil, fmt.Errorf("%w: the recording is %s", ErrNotPlayable, row.State)
+		return nil, fmt.Errorf("%w: %s", ErrNotPlayable, whyGone(row))
 	}
 	return side.Waveform, nil
 }
@@ -157,8 +161,11 @@ func (a *Archive) Show(ctx context.Context, id, actor string) (catalog.Recording
 	if err := a.witness(ctx, EventViewed, id, actor, "", nil); err != nil {
 		return catalog.Recording{}, nil, err
 	}
-	if row.Sidecar.Key == "" {
+	if row.Sidecar.Key == "" || isGone(row) {
 		return row, nil, nil
+	}
+	if doomed, err := a.isDoomed(ctx, id); err != nil || doomed {
+		return row, nil, err
 	}
 	side, err := a.sidecar(ctx, row)
 	return row, side, err

@@ -39,9 +39,11 @@ type call struct {
 	marked    bool                   // between two marks
 	consulted bool                   // the adviser has been asked
 	displaced atomic.Bool            // another call has its place in the quota
+	announced bool                   // the decision is in the audit log under its id
 	indexed   bool                   // the catalog has a row of a call that is not recorded, and that has not ended
 	channel   map[siprec.Label]int   // the channel of each label; it never changes
 	started   time.Time              // position 0
+	late      bool                   // it began after the INVITE: what was spoken before is not kept
 	paused    atomic.Bool            // nothing is to be heard; others read it too
 	pausedBy  string                 // the reason; "": it is not
 	mutes     []mute                 // who wants it silent, the first one first
@@ -136,7 +138,7 @@ func (r *Recorder) decideAbout(ctx context.Context, s *session, x *scope, labels
 	r.consult(s, c, f)
 	said := r.learnWill(c, f, ch.At)
 	r.keep(ctx, c, f, ch.At)
-	c.decided = r.decisionData(c, f.Metadata, s.id, ch.At)
+	c.decided, c.announced = r.decisionData(c, f.Metadata, s.id, ch.At), true
 	events := append([]audit.Event{r.event(EventOffered, c.id, "", offered), r.event(EventDecision, c.id, "", c.decided)}, said...)
 	if c.intended = c.wants() == keepRecording && len(labels) > 0; c.intended {
 		events = append(events, r.event(EventStarted, c.id, audit.Intended, nil))

@@ -37,11 +37,9 @@ func (r *Recorder) endUnrecorded(ctx context.Context, c *call, at time.Time) {
 		return
 	}
 	if c.decision.Record || c.decision.Reason == policy.Waiting {
-		c.decided.Decision.Record, c.decided.Reason = false, string(c.lastWord().Reason)
-		if err := r.witness(ctx, EventDecision, c.id, "", c.decided); err != nil {
+		if err := r.tellOutcome(ctx, c, c.lastWord().Reason); err != nil {
 			c.log().Error("witness", zap.Error(err))
 		}
-		r.index(ctx, c)
 	}
 	if err := endRow(ctx, r.cfg.Catalog, c.id, at); err != nil {
 		c.log().Error("catalog", zap.Error(err))

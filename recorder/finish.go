@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/greffier/greffier/catalog"
+	"github.com/greffier/greffier/storage"
 	"github.com/greffier/greffier/storage/seal"
 )
 
@@ -15,9 +16,18 @@ const sidecarName = "recording.json.age"
 // finish brings one recording from the spool into the store: assemble, seal, put, lock, index, and only then remove the
 // spool. Every step may be repeated: what is staged is used again, what is stored already is recognised by its hash.
 func (r *Recorder) finish(ctx context.Context, id string) error {
+	if !r.take(id) {
+		return nil // it is being destroyed
+	}
+	defer r.letGo(id)
+	if d, doomed, err := r.cfg.Catalog.DoomOf(ctx, id); err != nil {
+		return err
+	} else if doomed {
+		return r.destroyTaken(ctx, id, d.Reason)
+	}
 	key, err := r.cfg.Keys.Get(ctx, id)
 	if errors.Is(err, seal.ErrDestroyed) {
-		return r.discard(ctx, id) // nobody can read it any more, by somebody's will
+		return r.leftOver(ctx, id) // nobody can read it any more, by somebody's will
 	}
 	if err != nil {
 		return fmt.Errorf("get key: %w", err) // a key that is missing may come back from a backup: keep the spool
@@ -34,9 +44,32 @@ func (r *Recorder) finish(ctx context.Context, id string) error {
 		return err
 	}
 	if side.Class.Quarantine.IsZero() || !row.QuarantineUntil.After(r.cfg.Clock()) {
-		if err := r.lock(ctx, row); err != nil {
+		if err := r.lockIfMay(ctx, row); err != nil {
 			return err
 		}
+	}
+	if d, doomed, err := r.cfg.Catalog.DoomOf(ctx, id); err != nil {
+		return err
+	} else if doomed { // meanwhile
+		if err := r.destroyTaken(ctx, id, d.Reason); !errors.Is(err, storage.ErrLocked) {
+			return err
+		}
+		// It was locked before: upkeep says so.
+	}
+	if err := r.cfg.Spool.Remove(id); err != nil {
+		return fmt.Errorf("remove spool: %w", err)
+	}
+	return nil
+}
+
+// leftOver removes from the spool what is left of a recording that has ended, by its term or by somebody's will.
+func (r *Recorder) leftOver(ctx context.Context, id string) error {
+	row, err := r.cfg.Catalog.Get(ctx, id)
+	if err != nil && !errors.Is(err, catalog.ErrNotFound) {
+		return err
+	}
+	if err != nil || !isGone(row) {
+		return r.discard(ctx, id)
 	}
 	if err := r.cfg.Spool.Remove(id); err != nil {
 		return fmt.Errorf("remove spool: %w", err)

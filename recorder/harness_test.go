@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,6 +34,9 @@ type bench struct {
 	archive  *recorder.Archive
 	stop     func()
 	receiver *media.Receiver
+
+	directory atomic.Pointer[policy.Directory] // in force
+	objectors atomic.Pointer[policy.Objectors] // likewise
 }
 
 var loopback = netip.MustParseAddr("127.0.0.1")
@@ -45,13 +49,29 @@ func newBench(t *testing.T, dir string, store *storagetest.Fake, policyFile stri
 
 func newBenchOn(t *testing.T, dir string, store *storagetest.Fake, policyFile string, run bool, ports media.Config) *bench {
 	t.Helper()
+	return newBenchWith(t, benchParts{dir: dir, store: store, policyFile: policyFile, run: run, ports: ports})
+}
+
+// benchParts are what a bench is made of. A nil clock is the real one.
+type benchParts struct {
+	dir        string
+	store      storage.Store
+	policyFile string
+	run        bool
+	ports      media.Config
+	clock      func() time.Time
+}
+
+func newBenchWith(t *testing.T, parts benchParts) *bench {
+	t.Helper()
+	dir, store := parts.dir, parts.store
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	p, err := policy.Load(policyFile, policy.Options{SamplingKey: make([]byte, 32), Can: policy.Anything()})
+	p, err := policy.Load(parts.policyFile, policy.Options{SamplingKey: make([]byte, 32), Can: policy.Anything()})
 	must(err)
 	wrapper, err := seal.LocalFile(filepath.Join(dir, "kek"))
 	must(err)
@@ -63,10 +83,14 @@ func newBenchOn(t *testing.T, dir string, store *storagetest.Fake, policyFile st
 	must(err)
 	log, err := audit.Open(filepath.Join(dir, "audit"), audit.Options{})
 	must(err)
-	receiver, err := media.NewReceiver(ports)
+	receiver, err := media.NewReceiver(parts.ports)
 	must(err)
+	b := &bench{t: t, dir: dir, receiver: receiver, spool: sp}
+	b.store, _ = store.(*storagetest.Fake)
 	rec, err := recorder.New(recorder.Config{
+		Directory: b.directory.Load, Objectors: b.objectors.Load,
 		Policy: func() *policy.Policy { return p }, Receiver: receiver, Spool: sp, Keys: keys, Store: store, Catalog: cat, Audit: log, PseudonymKey: make([]byte, 32),
+		Clock: parts.clock,
 	})
 	must(err)
 	must(rec.Recover(t.Context()))
@@ -75,15 +99,17 @@ func newBenchOn(t *testing.T, dir string, store *storagetest.Fake, policyFile st
 	go func() { ended <- receiver.Run(ctx) }()
 	go func() { ended <- rec.Follow(ctx) }()
 	go func() {
-		if run {
+		if parts.run {
 			ended <- rec.Run(ctx)
 		} else {
 			ended <- nil
 		}
 	}()
-	b := &bench{Recorder: rec, t: t, dir: dir, store: store, receiver: receiver, spool: sp, archive: &recorder.Archive{
+	b.Recorder = rec
+	b.archive = &recorder.Archive{
 		Store: store, Keys: keys, Catalog: cat, Audit: log, AuditDir: filepath.Join(dir, "audit"), SpoolDir: filepath.Join(dir, "spool"), PseudonymKey: make([]byte, 32),
-	}}
+		Clock: parts.clock,
+	}
 	stopped := false
 	b.stop = func() {
 		if stopped {

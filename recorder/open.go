@@ -22,6 +22,9 @@ func (r *Recorder) open(ctx context.Context, s *session, c *call, ch siprec.Chan
 			err = r.undoOpen(ctx, c, err)
 		}
 	}()
+	if err := r.announce(ctx, c); err != nil {
+		return err
+	}
 	first := r.firstEntry(s, c, ch, begins)
 	c.sink = &callSink{total: &r.held}
 	wait, err := r.makeSpool(ctx, c, first)
@@ -50,6 +53,9 @@ func (r *Recorder) open(ctx context.Context, s *session, c *call, ch siprec.Chan
 
 // holdSound opens the ports of a call whose sound stays in memory, until it is known whether it may be kept. There is no key and no spool.
 func (r *Recorder) holdSound(ctx context.Context, s *session, c *call, ch siprec.Change, begins bool) error {
+	if err := r.announce(ctx, c); err != nil {
+		return err
+	}
 	if err := r.witness(ctx, EventHeld, c.id, "", heldData{Until: utcMS(c.verdict.Until)}); err != nil {
 		return err
 	}
@@ -98,6 +104,14 @@ func (r *Recorder) keepHeld(ctx context.Context, s *session, c *call) (err error
 	return nil
 }
 
+// announce witnesses the decision about a call that follows another one in its communication session.
+func (r *Recorder) announce(ctx context.Context, c *call) error {
+	if c.announced {
+		return nil
+	}
+	return r.tellDecision(ctx, c)
+}
+
 // undoOpen takes back what was made of a call, and says what the SRC is to be told.
 func (r *Recorder) undoOpen(ctx context.Context, c *call, err error) error {
 	class := c.class()
@@ -122,6 +136,7 @@ func (r *Recorder) undoOpen(ctx context.Context, c *call, err error) error {
 // firstEntry describes the beginning of a recording, and gives its streams their places.
 func (r *Recorder) firstEntry(s *session, c *call, ch siprec.Change, begins bool) journalEntry {
 	class := c.class()
+	c.late = !begins
 	s.assign(c, c.rules, class)
 	begin := &beginEntry{
 		ID: c.id, CallID: s.in.Dialog.CallID, SRC: c.src, CallKey: c.key, Headers: s.in.Headers, Decision: c.decided.Decision, Class: class,

@@ -86,7 +86,7 @@ func (p *parking) open() media.Open {
 // openMedia opens the receiving ends of a call: on the sockets that its labels have already, where one parking has them, else on
 // fresh ones.
 func (r *Recorder) openMedia(s *session, c *call, start time.Time) (*media.Recording, error) {
-	o := media.Open{Start: start, Channels: max(1, len(c.channel)), Streams: c.streams, Sink: c.sink, Digits: c.digits(&c.legs), InBand: c.class().Pause.InBand}
+	o := media.Open{Start: start, Channels: max(1, len(c.channel)), Streams: c.streams, Sink: c.sink, NotBefore: c.late, Digits: c.digits(&c.legs), InBand: c.class().Pause.InBand}
 	var best *parking
 	most := 0
 	for _, p := range s.parked {

@@ -19,6 +19,8 @@ import (
 type RebuildReport struct {
 	Recordings  int      `json:"recordings"`
 	NotRecorded int      `json:"not_recorded"`
+	Gone        int      `json:"gone"`      // expired or destroyed
+	Documents   int      `json:"documents"` // about recordings
 	Problems    []string `json:"problems"`
 }
 
@@ -39,8 +41,18 @@ func (a *Archive) Rebuild(ctx context.Context, progress func(done int)) (Rebuild
 		return rep, err
 	}
 	rep.Problems = append(rep.Problems, problems...)
+	lives, err := a.afterlives()
+	if err != nil {
+		return rep, err
+	}
 	for id, p := range pairs {
+		if l := lives[id]; l != nil && (l.state != "" || l.doomed == destroyedUnfinished) {
+			continue // its key is gone, or will be
+		}
 		row, err := a.rowOf(ctx, id, p)
+		if l := lives[id]; err != nil && l != nil && l.doomed != "" {
+			continue // what is being destroyed cannot be read any more
+		}
 		if err == nil {
 			err = a.Catalog.Put(ctx, row)
 		}
@@ -54,8 +66,11 @@ func (a *Archive) Rebuild(ctx context.Context, progress func(done int)) (Rebuild
 	if err := a.rebuildUnrecorded(ctx, pairs, &rep); err != nil {
 		return rep, err
 	}
+	if err := errors.Join(a.rebuildGone(ctx, lives, pairs, &rep), a.rebuildAnalyses(ctx, &rep)); err != nil {
+		return rep, err
+	}
 	return rep, a.witness(ctx, EventRebuilt, "", "", audit.Done, map[string]int{
-		"recordings": rep.Recordings, "not_recorded": rep.NotRecorded, "problems": len(rep.Problems),
+		"recordings": rep.Recordings, "not_recorded": rep.NotRecorded, "gone": rep.Gone, "documents": rep.Documents, "problems": len(rep.Problems),
 	})
 }
 

@@ -81,11 +81,14 @@ type Recorder struct {
 	sessions map[siprec.DialogID]*session // that have not ended
 	live     map[string]bool              // ids whose spool file a call still writes to
 	ended    []string                     // of live, until lately: for Run
+	taken    map[string]bool              // ids that somebody finishes, locks or destroys
 	totals   media.StreamStats            // sums over the recordings that have ended
 
 	asks   asks
 	alarms alarms
 	held   atomic.Int64 // bytes of sound in memory that may have to be forgotten
+
+	nextTerm atomic.Pointer[time.Time] // the end of the next term, as far as it is known; nil: not
 
 	lastFree   time.Time // when the spool's free space was last asked for
 	enoughFree bool
@@ -119,6 +122,7 @@ func New(cfg Config) (*Recorder, error) {
 		settling: make(chan chan struct{}),
 		sessions: map[siprec.DialogID]*session{},
 		live:     map[string]bool{},
+		taken:    map[string]bool{},
 		asks:     newAsks(),
 		alarms:   newAlarms(),
 	}, nil

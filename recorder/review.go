@@ -90,16 +90,25 @@ func (r *Recorder) tellDecision(ctx context.Context, c *call) error {
 	}
 	r.cfg.Observe(Observation{Event: EventDecision, Class: c.decision.Class, Outcome: string(c.decision.Reason)})
 	c.log().Info("decided", zap.Bool("record", c.decision.Record), zap.String("rule", c.decision.Rule), zap.String("reason", string(c.decision.Reason)))
+	c.announced = true
 	if c.recording == nil && c.wants() != keepRecording {
-		r.index(ctx, c)
+		r.index(ctx, c, c.effective().Reason)
 	}
 	return nil
 }
 
+// tellOutcome says in log and catalog that nothing is recorded of a call that was to be.
+func (r *Recorder) tellOutcome(ctx context.Context, c *call, reason policy.Reason) error {
+	d := c.decided
+	d.Record, d.Reason = false, string(reason)
+	r.index(ctx, c, reason)
+	return r.witness(ctx, EventDecision, c.id, "", d)
+}
+
 // index puts a call into the catalog of which nothing is recorded now.
-func (r *Recorder) index(ctx context.Context, c *call) {
+func (r *Recorder) index(ctx context.Context, c *call, reason policy.Reason) {
 	row := unrecorded(c.id, c.decided)
-	row.Reason = string(c.effective().Reason)
+	row.Reason = string(reason)
 	if err := r.cfg.Catalog.Put(ctx, row); err != nil {
 		c.log().Error("catalog", zap.Error(err)) // the audit log has it, and a rebuild brings it back
 	}
@@ -117,7 +126,7 @@ func (r *Recorder) cut(ctx context.Context, s *session, c *call, cause siprec.En
 	switch {
 	case c.writer == nil:
 		err = r.forgetHeld(ctx, c, reason, at)
-		next.id = c.id // nothing was ever kept under it
+		next.id, next.indexed, next.announced = c.id, c.indexed, c.announced // nothing was ever kept under it
 	case destroy:
 		err = r.destroyCall(ctx, c, cause, reason, at)
 	default:
@@ -203,8 +212,10 @@ func (r *Recorder) heed(ctx context.Context, s *session, c *call, events []audit
 		if c.unmarked() {
 			cause = siprec.EndMark
 		}
-		if _, err := r.cut(ctx, s, c, cause, reason, destroy, ch.At); err != nil {
-			errs = append(errs, err)
+		next, err := r.cut(ctx, s, c, cause, reason, destroy, ch.At)
+		errs = append(errs, err)
+		if err == nil && next.indexed {
+			errs = append(errs, r.tellOutcome(ctx, next, next.effective().Reason))
 		}
 	case c.writer == nil: // held, and to be held or kept: hear sees to it
 	case v.Action == policy.KeepAudio:

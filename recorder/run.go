@@ -20,9 +20,6 @@ const (
 	retryMost  = 2 * time.Minute
 )
 
-// quarantineScan is how often recordings are looked for whose quarantine has ended.
-const quarantineScan = 10 * time.Second
-
 // An attempt is a recording that could not be finished yet.
 type attempt struct {
 	after time.Time
@@ -50,9 +47,6 @@ type result struct {
 	id  string
 	err error
 }
-
-// quarantineJob stands in the queue for the recordings whose quarantine may have ended. It is no recording's id.
-const quarantineJob = "(quarantine)"
 
 // Run finishes what the spool holds, from before a restart and from now on, until ctx ends; then it waits for the work in
 // hand. Failures are logged, and tried again later: a store that is away delays nothing but itself.
@@ -120,7 +114,7 @@ func (r *Recorder) Settle(ctx context.Context) error {
 // in between is told by End, so that nobody reads the folder for each.
 func (r *Recorder) look(q *queue) {
 	now := time.Now()
-	q.next = now.Add(quarantineScan)
+	q.next = now.Add(choreScan)
 	ids, err := r.cfg.Spool.List()
 	if err != nil {
 		r.cfg.Log.Error("list spool", zap.Error(err))
@@ -144,7 +138,7 @@ func (r *Recorder) look(q *queue) {
 		q.due = append(q.due, id)
 	}
 	r.ended = nil
-	maps.DeleteFunc(q.retry, func(id string, _ attempt) bool { return !there[id] && id != quarantineJob })
+	maps.DeleteFunc(q.retry, func(id string, _ attempt) bool { return !there[id] && !isChore(id) })
 }
 
 // dispatch starts as many workers as may run.
@@ -161,10 +155,10 @@ func (r *Recorder) dispatch(ctx context.Context, q *queue) {
 		// The worker's end is received by Run before it returns.
 		go func() { q.results <- result{id: id, err: contained(ctx, job)} }()
 	}
-	if !q.working[quarantineJob] && !q.retry[quarantineJob].after.After(r.cfg.Clock()) {
-		start(quarantineJob, r.endQuarantines)
+	for _, job := range r.chores(q) {
+		start(job.name, job.do)
 	}
-	for len(q.due) > 0 && len(q.working) <= r.cfg.Workers { // the quarantine's job is one more
+	for len(q.due) > 0 && q.finishing() < r.cfg.Workers {
 		id := q.due[0]
 		q.due = q.due[1:]
 		start(id, func(ctx context.Context) error { return r.finish(ctx, id) })
@@ -185,10 +179,7 @@ func (r *Recorder) took(q *queue, res result) {
 	delete(q.working, res.id)
 	if res.err == nil {
 		delete(q.retry, res.id)
-		if res.id == quarantineJob {
-			q.retry[res.id] = attempt{after: r.cfg.Clock().Add(quarantineScan)}
-			q.by(time.Now().Add(quarantineScan))
-		}
+		r.rest(q, res.id)
 		return
 	}
 	a := q.retry[res.id]
@@ -210,8 +201,9 @@ func (r *Recorder) endQuarantines(ctx context.Context) error {
 	}
 	var errs []error
 	for _, row := range rows {
-		if _, spooled := r.cfg.Spool.Staged(row.ID, sidecarName); !spooled {
-			errs = append(errs, r.lock(ctx, row))
+		if _, spooled := r.cfg.Spool.Staged(row.ID, sidecarName); !spooled && r.take(row.ID) {
+			errs = append(errs, r.lockIfMay(ctx, row))
+			r.letGo(row.ID)
 		}
 	}
 	return errors.Join(errs...)

@@ -164,7 +164,7 @@ func (r *Recorder) decide(ctx context.Context, s *session, p plan, ch siprec.Cha
 		r.cfg.Observe(Observation{Event: EventDecision, Class: c.decision.Class, Outcome: string(c.decision.Reason)})
 		c.log().Info("decided", zap.Bool("record", c.decision.Record), zap.String("rule", c.decision.Rule), zap.String("reason", string(c.decision.Reason)))
 		if c.wants() != keepRecording {
-			r.index(ctx, c)
+			r.index(ctx, c, c.effective().Reason)
 		}
 		s.add(c)
 	}

@@ -36,6 +36,8 @@ type Sidecar struct {
 	Streams               []MediaStream          `json:"streams,omitempty"`
 	// Waveform is made in the pass that writes the stored file, so that it shows what is in it (docs/decisions/0009).
 	Waveform *media.Waveform `json:"waveform,omitempty"`
+	// Redacts is the recording in whose place this one is: the same call, without a span.
+	Redacts string `json:"redacts,omitempty"`
 }
 
 // A Session is the recording session (RFC 7866) and what it says of the communication session that it recorded.
@@ -140,7 +142,8 @@ type Gap struct {
 
 // unforeseen tells a gap that nobody wanted from one that somebody asked for.
 func (g Gap) unforeseen() bool {
-	return g.Cause != media.CausePaused && g.Cause != media.CauseInactive && g.Cause != media.CauseSuppressed && g.Cause != media.CauseDiscarded
+	return g.Cause != media.CausePaused && g.Cause != media.CauseInactive && g.Cause != media.CauseSuppressed && g.Cause != media.CauseDiscarded &&
+		g.Cause != media.CauseRedacted
 }
 
 // A Pause is a stretch in which nothing was recorded on purpose.

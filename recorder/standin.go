@@ -22,5 +22,4 @@ type QuestionParty struct {
 func (r *Recorder) missed(ctx context.Context, id string, class policy.Class, why string) error {
 	return nil
 }
-func (r *Recorder) destroyStored(ctx context.Context, id, reason string) error      { return nil }
 func (r *Recorder) keep(ctx context.Context, c *call, f policy.Facts, at time.Time) {}

@@ -34,6 +34,15 @@ const (
 	metaPlainSize  = "plain-size"
 )
 
+// objectMeta is what stands in clear with both objects of a recording. The audio has its plain hash and size, too.
+func objectMeta(side *Sidecar) map[string]string {
+	terms := termsOf(side)
+	return map[string]string{
+		metaID: side.ID, metaClass: side.Class.Name, metaFormat: SidecarFormat, metaMode: string(side.Class.Lock),
+		metaQuarantine: terms.quarantine.Format(time.RFC3339Nano), metaRetain: terms.retain.Format(time.RFC3339),
+	}
+}
+
 // store puts both sealed files, unlocked, and indexes them. The row it returns is Stored.
 func (r *Recorder) store(ctx context.Context, side *Sidecar) (row catalog.Recording, err error) {
 	terms := termsOf(side)
@@ -47,10 +56,7 @@ func (r *Recorder) store(ctx context.Context, side *Sidecar) (row catalog.Record
 	if objects.Sidecar, err = r.staged(side, sidecarName); err != nil {
 		return row, err
 	}
-	meta := map[string]string{
-		metaID: side.ID, metaClass: side.Class.Name, metaFormat: SidecarFormat, metaMode: string(side.Class.Lock),
-		metaQuarantine: terms.quarantine.Format(time.RFC3339Nano), metaRetain: terms.retain.Format(time.RFC3339),
-	}
+	meta := objectMeta(side)
 	err = r.do(ctx, EventStored, side.ID, objects, func() (_ any, err error) {
 		if objects.Sidecar.VersionID, err = r.put(ctx, side.ID, sidecarName, objects.Sidecar, meta); err != nil {
 			return nil, err
@@ -66,7 +72,11 @@ func (r *Recorder) store(ctx context.Context, side *Sidecar) (row catalog.Record
 	}
 	r.cfg.Observe(Observation{Event: EventStored, Class: side.Class.Name, Outcome: string(audit.Done)})
 	row = r.words.storedRow(side, objects)
-	return row, r.cfg.Catalog.Put(context.WithoutCancel(ctx), row)
+	if err := r.cfg.Catalog.Put(context.WithoutCancel(ctx), row); err != nil {
+		return row, err
+	}
+	r.noteTerm(row.RetainUntil)
+	return row, nil
 }
 
 // staged describes a sealed file in the spool as the object that it will be.
@@ -107,6 +117,14 @@ func (r *Recorder) put(ctx context.Context, id, name string, ref ObjectRef, meta
 		return "", fmt.Errorf("put %s: %w", name, err)
 	}
 	return stored.VersionID, nil
+}
+
+// lockIfMay locks a recording, unless something stands between it and its lock. Then it is looked at again later.
+func (r *Recorder) lockIfMay(ctx context.Context, row catalog.Recording) error {
+	if may, err := r.mayLock(ctx, row); err != nil || !may {
+		return err
+	}
+	return r.lock(ctx, row)
 }
 
 // lock sets the retention of both objects, reads it back, and says so.

@@ -27,6 +27,8 @@ type VerifyReport struct {
 	Recordings  int      `json:"recordings"`   // read whole, hashed and opened
 	NotRecorded int      `json:"not_recorded"` // decided not to record, and nothing kept
 	Unfinished  int      `json:"unfinished"`   // in progress, or waiting in the spool
+	Gone        int      `json:"gone"`         // expired or destroyed, and nothing left that can be read
+	Documents   int      `json:"documents"`    // about recordings, read whole, hashed and opened
 	Problems    []string `json:"problems"`
 	Notices     []string `json:"notices"` // worth knowing, and nobody's promise
 }
@@ -38,6 +40,8 @@ type story struct {
 	cancelled       bool // and took its call back before it was
 	stored, locked  bool
 	undone          bool
+	gone            bool       // expired, or destroyed for a reason
+	made            bool       // of another recording, by a redaction
 	objects         objectData // as last stored
 }
 
@@ -85,6 +89,9 @@ func (a *Archive) Verify(ctx context.Context, progress func(done int)) (VerifyRe
 		progress(rep.Recordings)
 	}
 	a.verifyStrangers(ctx, known, pairs, stories, &rep)
+	if err := a.verifyAnalyses(ctx, &rep); err != nil {
+		return rep, err
+	}
 	sort.Strings(rep.Problems)
 	rep.Problems = slices.Compact(rep.Problems)
 	return rep, nil
@@ -107,6 +114,9 @@ func (a *Archive) stories() (map[string]story, error) {
 		}
 		if s.decided {
 			out[e.Subject] = s
+		}
+		if err := succeed(out, e); err != nil {
+			return out, fmt.Errorf("entry %d: %w", e.Seq, err)
 		}
 	}
 	return out, nil
@@ -136,6 +146,8 @@ func (s *story) tell(e audit.Entry) error {
 		s.locked = true
 	case e.Type == EventAbandoned && done:
 		s.undone = true
+	case e.Type == EventExpired || e.Type == EventDestroyed:
+		s.gone = s.gone || done || e.Outcome == audit.Intended // the key may be gone, and a crash have come before the other event
 	}
 	return nil
 }
@@ -155,6 +167,14 @@ func (a *Archive) verifyRow(ctx context.Context, row catalog.Recording, p pair, 
 	case catalog.StateNotRecorded:
 		rep.NotRecorded++
 		return a.verifyNothing(ctx, row, p, s)
+	case catalog.StateExpired, catalog.StateDestroyed:
+		rep.Gone++
+		return a.verifyGone(ctx, row, p, s)
+	}
+	if ending, err := a.verifyEnding(ctx, row, rep); ending || err != nil {
+		return problems(err)
+	}
+	switch row.State {
 	case catalog.StateRecording, catalog.StateFinishing:
 		rep.Unfinished++
 		if !spool.Holds(a.SpoolDir, row.ID) && !s.undone {
@@ -199,9 +219,7 @@ func (a *Archive) verifyRecording(ctx context.Context, row catalog.Recording, p 
 	if s.stored && (refOf(p.audio) != s.objects.Audio || refOf(p.sidecar) != s.objects.Sidecar) {
 		bad("the objects in the store are not those that the audit log tells of")
 	}
-	if late := a.now().Sub(row.QuarantineUntil); row.State == catalog.StateStored && row.LockMode != string(policy.NoLock) && late > quarantineGrace {
-		bad("its quarantine ended %s ago, and it is not locked", late.Round(time.Second))
-	}
+	out = append(out, a.verifyTerms(ctx, row, rep)...)
 	if p.audio.Key != row.Audio.Key || p.sidecar.Key != row.Sidecar.Key {
 		bad("the store does not have the objects that the catalog names")
 		return out
@@ -291,7 +309,7 @@ func (a *Archive) verifyStrangers(ctx context.Context, known map[string]bool, pa
 		case known[id] || spooled(id) || now(id):
 		case s.undone && s.started && !s.cancelled:
 			rep.problem("%s: the SRC was told that it is recorded, and the recording was thrown away", id)
-		case s.undone:
+		case s.undone, s.gone, s.made && !s.stored:
 		case s.record && !s.started:
 			rep.Notices = append(rep.Notices, fmt.Sprintf("%s: decided to be recorded, and never answered", id))
 		case s.record && !s.stored:
@@ -305,7 +323,7 @@ func (a *Archive) verifyStrangers(ctx context.Context, known map[string]bool, pa
 			rep.problem("keys: %v", err)
 			break
 		}
-		if !known[id] && !spooled(id) && !now(id) && !stories[id].undone {
+		if !known[id] && !spooled(id) && !now(id) && !stories[id].undone && !a.isAnalysis(ctx, id) {
 			rep.Notices = append(rep.Notices, fmt.Sprintf("%s: a key that opens nothing", id))
 		}
 	}

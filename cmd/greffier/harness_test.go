@@ -141,6 +141,7 @@ type listedRecording struct {
 	LockedUntil time.Time `json:"locked_until"`
 	Reason      string    `json:"reason"`
 	EndCause    string    `json:"end_cause"`
+	GoneReason  string    `json:"gone_reason"`
 	CallIDs     []string  `json:"call_ids"`
 	Channels    []struct {
 		Index int          `json:"index"`

@@ -23,7 +23,7 @@ type cli struct {
 	Serve      serveCmd      `cmd:"" help:"Take calls and record them."`
 	Demo       demoCmd       `cmd:"" help:"Record three calls on this machine and show what became of them."`
 	Fork       forkCmd       `cmd:"" help:"Fork calls to a recording server, as an SBC would, to test an installation."`
-	Recordings recordingsCmd `cmd:"" help:"Find, show and play recordings."`
+	Recordings recordingsCmd `cmd:"" help:"Find, show and play recordings, and what becomes of them."`
 	Verify     verifyCmd     `cmd:"" help:"Check that store, catalog, keys and audit log agree."`
 	Audit      auditCmd      `cmd:"" help:"Read and verify the audit log."`
 	Catalog    catalogCmd    `cmd:"" help:"Look after the catalog."`

@@ -25,6 +25,12 @@ type recordingsCmd struct {
 	List listCmd `cmd:"" help:"Find recordings by their metadata."`
 	Show showCmd `cmd:"" help:"Show everything that is known of one recording."`
 	Play playCmd `cmd:"" help:"Write the sound of one recording as it is stored: a WAVE, FLAC or Ogg Opus file."`
+
+	Redact   redactCmd   `cmd:"" help:"Make a span of a recording silent, for ever."`
+	Release  releaseCmd  `cmd:"" help:"Let a recording go on that may hold a card's number."`
+	Proven   provenCmd   `cmd:"" help:"Destroy the recording of a contract that is proven otherwise."`
+	Annotate annotateCmd `cmd:"" help:"Store a note, an evaluation or a transcript of a recording."`
+	Analyses analysesCmd `cmd:"" help:"List the documents about a recording, or print one."`
 }
 
 // operator names the person at this machine's command line, for the audit log.
@@ -45,7 +51,7 @@ type listCmd struct {
 	SRC    string `name:"src" placeholder:"NAME" help:"SRC profile that the call came from."`
 	Class  string `placeholder:"NAME" help:"Class."`
 	Rule   string `placeholder:"NAME" help:"Rule that decided."`
-	State  string `placeholder:"STATE" help:"recording, finishing, stored, locked, not_recorded, failed or expired."`
+	State  string `placeholder:"STATE" help:"recording, finishing, stored, locked, not_recorded, failed, expired or destroyed."`
 	CallID string `name:"call-id" placeholder:"ID" help:"An identifier of the call: Call-ID, Session-ID, UCID ..."`
 	Tenant string `placeholder:"NAME" help:"Tenant of the SRC profile."`
 	Limit  int    `help:"At most so many, newest first; 0: all." default:"0"`
@@ -185,7 +191,7 @@ func parties(r catalog.Recording) string {
 	var out []string
 	for _, p := range r.Participants {
 		switch {
-		case strings.HasPrefix(p.AOR, catalog.HashPrefix):
+		case strings.HasPrefix(p.AOR, catalog.HashPrefix), strings.HasPrefix(p.Number, catalog.HashPrefix):
 			out = append(out, "(not kept)")
 		case p.Name != "":
 			out = append(out, p.Name)

@@ -583,7 +583,9 @@ func TestPauseAndResume(t *testing.T) {
 		Streams:  []siprectest.StreamSpec{{Label: "1", Source: phases(phase, 440, 550, 660)}, {Label: "2", Source: phases(phase, 880, 1100, 1320)}},
 		Metadata: wanted("1", "2"),
 		Timeline: []siprectest.Event{
-			{At: phase, Do: func(ctx context.Context, _ *siprectest.Call) error { return s.recorder.Pause(ctx, id(), "payment", "test") }},
+			{At: phase, Do: func(ctx context.Context, _ *siprectest.Call) error {
+				return s.recorder.Pause(ctx, id(), "payment", "test")
+			}},
 			{At: 2 * phase, Do: func(ctx context.Context, _ *siprectest.Call) error { return s.recorder.Resume(ctx, id(), "test") }},
 		},
 	})

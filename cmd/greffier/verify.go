@@ -51,8 +51,8 @@ func printVerify(w io.Writer, rep recorder.VerifyReport) error {
 	if n := len(rep.Problems); n > 0 {
 		verdict = fmt.Sprintf("%d problems", n)
 	}
-	_, err := fmt.Fprintf(w, "%s: %d recordings read whole, %d calls not recorded, %d unfinished, %d audit entries, head %s\n",
-		verdict, rep.Recordings, rep.NotRecorded, rep.Unfinished, rep.Entries, rep.Head)
+	_, err := fmt.Fprintf(w, "%s: %d recordings and %d documents read whole, %d calls not recorded, %d gone, %d unfinished, %d audit entries, head %s\n",
+		verdict, rep.Recordings, rep.Documents, rep.NotRecorded, rep.Gone, rep.Unfinished, rep.Entries, rep.Head)
 	return err
 }
 
@@ -144,7 +144,7 @@ func (c rebuildCmd) Run(ctx context.Context, s streams) error {
 		for _, problem := range rep.Problems {
 			fmt.Fprintf(s.out, "PROBLEM: %s\n", problem)
 		}
-		_, err = fmt.Fprintf(s.out, "catalog rebuilt: %d recordings, %d calls not recorded\n", rep.Recordings, rep.NotRecorded)
+		_, err = fmt.Fprintf(s.out, "catalog rebuilt: %d recordings, %d documents, %d calls not recorded, %d gone\n", rep.Recordings, rep.Documents, rep.NotRecorded, rep.Gone)
 	}
 	if err == nil && len(rep.Problems) > 0 {
 		err = errQuiet

@@ -7,6 +7,8 @@
 // samples is known before the first one, and the MD5 of the samples is left out, which the format allows; whoever stores the
 // file keeps a better hash of it.
 //
+// A Decoder reads what an Encoder wrote, and nothing else: what is silenced later must be heard again first.
+//
 // The package is pure: it neither opens nor reads files.
 package flac
 

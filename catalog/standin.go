@@ -1,8 +1,0 @@
-package catalog
-
-import "context"
-
-func (c *Catalog) Settle(ctx context.Context, key string, calls int, draw, recording string) (bool, []string, error) {
-	return true, nil, nil
-}
-func (c *Catalog) Doom(ctx context.Context, id, reason string) error { return nil }

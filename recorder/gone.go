@@ -1,0 +1,193 @@
+package recorder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"time"
+
+	"github.com/greffier/greffier/audit"
+	"github.com/greffier/greffier/catalog"
+	"github.com/greffier/greffier/storage"
+)
+
+// archive is the recorder's parts, for the deeds that recorders and commands have in common.
+func (r *Recorder) archive() *Archive {
+	return &Archive{
+		Store: r.cfg.Store, Keys: r.cfg.Keys, Catalog: r.cfg.Catalog, Audit: r.cfg.Audit, PseudonymKey: r.words.key, Clock: r.cfg.Clock,
+	}
+}
+
+// do brackets a deed that cannot be undone with its events, as Recorder.do.
+func (a *Archive) do(ctx context.Context, typ, id, actor string, data any, deed func() (any, error)) error {
+	if err := a.witness(ctx, typ, id, actor, audit.Intended, data); err != nil {
+		return err
+	}
+	after, err := deed()
+	ctx = context.WithoutCancel(ctx)
+	if err != nil {
+		failed := struct {
+			Error string `json:"error"`
+		}{fmt.Sprintf("%T", rootCause(err))}
+		return errors.Join(err, a.witness(ctx, typ, id, actor, audit.Failed, failed))
+	}
+	return a.witness(ctx, typ, id, actor, audit.Done, after)
+}
+
+// isDoomed tells a recording that is to be destroyed now, and that nobody may hear or see until it is.
+func (a *Archive) isDoomed(ctx context.Context, id string) (bool, error) {
+	d, doomed, err := a.Catalog.DoomOf(ctx, id)
+	return doomed && !d.At.After(a.now()), err
+}
+
+// isGone tells a recording of which only the row is left.
+func isGone(row catalog.Recording) bool {
+	return row.State == catalog.StateExpired || row.State == catalog.StateDestroyed
+}
+
+// whyGone says how a recording ended, for whoever asks for it.
+func whyGone(row catalog.Recording) string {
+	at := row.Gone.At.UTC().Format(time.RFC3339)
+	switch row.State {
+	case catalog.StateExpired:
+		return "its term ended, and it expired at " + at
+	case catalog.StateDestroyed:
+		return fmt.Sprintf("it was destroyed at %s: %s", at, row.Gone.Reason)
+	}
+	return fmt.Sprintf("the recording is %s", row.State)
+}
+
+// bare is the row of a recording that is gone: what was decided, when it was and how it ended, and keyed hashes of who took part.
+func (w *words) bare(row catalog.Recording, state catalog.State, at time.Time, reason DestroyReason) catalog.Recording {
+	row.State, row.Gone = state, catalog.Gone{At: utcMS(at), Reason: string(reason)}
+	people := row.Participants
+	row.Participants, row.CallIDs = nil, nil
+	for _, p := range people {
+		p.Name = ""
+		if p.AOR = w.once(p.AOR); p.AOR != "" || p.Number != "" {
+			p.Number = w.once(p.Number)
+			row.Participants = append(row.Participants, p)
+		}
+	}
+	channels := row.Channels
+	row.Channels = nil
+	for _, c := range channels {
+		c.Participants = nil
+		row.Channels = append(row.Channels, c)
+	}
+	if row.EndedAt.IsZero() {
+		row.EndedAt = row.Gone.At
+	}
+	return row
+}
+
+// once hashes what is no hash yet.
+func (w *words) once(text string) string {
+	if text == "" || len(text) > len(catalog.HashPrefix) && text[:len(catalog.HashPrefix)] == catalog.HashPrefix {
+		return text
+	}
+	return w.hash(text)
+}
+
+// remains are the versions in the folder of a key, in the store: what can be deleted now, and until when the rest is locked.
+type remains struct {
+	free   []storage.Ref
+	locked time.Time // zero: nothing is
+}
+
+// held is the time of what has a legal hold, which has no end.
+var held = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
+
+// remains looks for every version of what stands in the folder of a key.
+func (a *Archive) remains(ctx context.Context, key string) (remains, error) {
+	var out remains
+	if key == "" {
+		return out, nil
+	}
+	lock := func(until time.Time) {
+		if until.After(out.locked) {
+			out.locked = until
+		}
+	}
+	for info, err := range a.Store.List(ctx, path.Dir(key)+"/") {
+		switch {
+		case err != nil && info.Key == "":
+			return out, fmt.Errorf("list objects: %w", err)
+		case info.LegalHold:
+			lock(held)
+		case info.Retention.Active(a.now()):
+			lock(info.Retention.Until)
+		default: // what cannot be read can be deleted all the same
+			out.free = append(out.free, info.Ref)
+		}
+	}
+	return out, nil
+}
+
+// erase deletes versions, and tells whether any stays because the store locks it after all.
+func (a *Archive) erase(ctx context.Context, refs []storage.Ref) (left bool, err error) {
+	var errs []error
+	for _, ref := range refs {
+		switch err := a.Store.Delete(ctx, ref); {
+		case errors.Is(err, storage.ErrLocked): // its clock is not ours
+			left = true
+		case err != nil:
+			errs = append(errs, fmt.Errorf("delete %s: %w", ref.Key, err))
+		}
+	}
+	return left, errors.Join(errs...)
+}
+
+// sweptData is the data of EventSwept.
+type sweptData struct {
+	Objects int  `json:"objects"`
+	Left    bool `json:"left,omitempty"` // some stay, which the store still locks
+}
+
+// sweep deletes what is left in the store of recordings and documents whose keys are gone, as far as the store lets go of it.
+func (a *Archive) sweep(ctx context.Context) error {
+	rows, err := a.Catalog.List(ctx, catalog.Query{Unswept: true})
+	if err != nil {
+		return fmt.Errorf("list what is to be swept: %w", err)
+	}
+	var errs []error
+	for _, row := range rows {
+		if row.LockedUntil.After(a.now()) {
+			continue // the store is not asked for months
+		}
+		gone, err := a.sweepFolder(ctx, row.ID, row.Sidecar.Key)
+		if err == nil && gone {
+			row.Audio, row.Sidecar = catalog.Object{}, catalog.Object{}
+			err = a.Catalog.Put(context.WithoutCancel(ctx), row)
+		}
+		errs = append(errs, err)
+	}
+	docs, err := a.Catalog.GoneAnalyses(ctx)
+	for _, doc := range docs {
+		gone, err := a.sweepFolder(ctx, doc.Recording, doc.Object.Key)
+		if err == nil && gone {
+			err = a.Catalog.DeleteAnalysis(context.WithoutCancel(ctx), doc.ID)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(append(errs, err)...)
+}
+
+// sweepFolder deletes what can be deleted of the folder that a key stands in, witnessed for a recording, and tells whether all is gone.
+func (a *Archive) sweepFolder(ctx context.Context, id, key string) (gone bool, err error) {
+	there, err := a.remains(ctx, key)
+	if err != nil {
+		return false, err
+	}
+	left := !there.locked.IsZero()
+	if len(there.free) == 0 {
+		return !left, nil
+	}
+	err = a.do(ctx, EventSwept, id, "", sweptData{Objects: len(there.free)}, func() (any, error) {
+		more, err := a.erase(ctx, there.free)
+		left = left || more
+		return sweptData{Objects: len(there.free), Left: left}, err
+	})
+	return err == nil && !left, err
+}
