@@ -166,7 +166,7 @@ func (s *Server) Handler() http.Handler {
 	if s.cfg.Metrics != nil {
 		mux.Handle("GET /metrics", s.cfg.Metrics)
 	}
-	requests := http.NewServeMux() // of its own, so that what is none of them is not taken for a page
+	requests := http.NewServeMux() // of its own: what the page is served by knows every path
 	for _, r := range s.routes() {
 		requests.Handle(r.pattern, r.who(r.answer))
 	}
@@ -177,14 +177,7 @@ func (s *Server) Handler() http.Handler {
 	if err != nil {
 		panic(err) // the folder is part of the program
 	}
-	files := http.FileServerFS(pages)
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			notAllowed(w, r)
-			return
-		}
-		files.ServeHTTP(w, r)
-	})
+	mux.Handle("GET /", http.FileServerFS(pages))
 	return headers(mux)
 }
 
