@@ -24,9 +24,10 @@ import (
 // Where things lie in the data directory.
 const (
 	secretsDir  = "secrets"
-	kekFile     = "kek.age"   // the key-encryption key: an age identity
-	nodeKeyFile = "node-key"  // keys sampling and pseudonyms; the same on every node that shares a policy
-	tokenFile   = "api-token" // bearer token of the API
+	kekFile     = "kek.age"     // the key-encryption key: an age identity
+	nodeKeyFile = "node-key"    // keys sampling and pseudonyms; the same on every node that shares a policy
+	tokenFile   = "api-token"   // bearer token of the API
+	adminFile   = "admin-token" // that of the administrator, who alone may change the policy
 	keysDir     = "keys"
 	spoolDir    = "spool"
 	storeDir    = "store"
@@ -43,6 +44,7 @@ type parts struct {
 	archive      recorder.Archive
 	policy       *policy.Policy // of a server only
 	token        string
+	adminToken   string // of a server only
 	pseudonymKey []byte
 }
 
@@ -83,6 +85,9 @@ func openParts(ctx context.Context, c Config, want access) (p *parts, err error)
 		return p, fmt.Errorf("derive pseudonym key: %w", err)
 	}
 	if want == serves {
+		if p.adminToken, err = secret(filepath.Join(secrets, adminFile), true); err != nil {
+			return p, err
+		}
 		sampling, err := hkdf.Key(sha256.New, []byte(node), nil, "greffier sampling v1", 32)
 		if err != nil {
 			return p, fmt.Errorf("derive sampling key: %w", err)

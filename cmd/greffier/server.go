@@ -41,6 +41,7 @@ type Main struct {
 	SIPAddrs []string // "udp://127.0.0.1:5060"
 	HTTPAddr string   // "127.0.0.1:8080"
 	Token    string   // bearer token of the API
+	Admin    string   // that of the administrator
 
 	log      *zap.Logger
 	parts    *parts
@@ -111,7 +112,7 @@ func (m *Main) open(ctx context.Context) (err error) {
 	if m.parts, err = openParts(ctx, c, serves); err != nil {
 		return err
 	}
-	m.Token = m.parts.token
+	m.Token, m.Admin = m.parts.token, m.parts.adminToken
 	if err := tryG729(c.Media.G729); err != nil {
 		return err
 	}
@@ -243,9 +244,12 @@ func (m *Main) listen(ctx context.Context) (net.Listener, error) {
 		return nil, errors.Join(fmt.Errorf("listen for HTTP: %w", err), m.sip.Close())
 	}
 	m.HTTPAddr = listener.Addr().String()
+	calls, loaded := control{m.recorder}, time.Now()
 	m.http = api.New(api.Config{
 		Catalog: m.parts.archive.Catalog, Audit: m.parts.archive.Audit, Finder: &m.parts.archive, Player: player{&m.parts.archive},
-		Token: m.Token, Ready: m.admission.ready, Metrics: m.metrics.handler(), Log: m.log.Named("api"), Secure: m.Config.HTTP.TLSCert != "",
+		Live: calls, Control: calls,
+		Policy: &policyFile{path: m.Config.Policy, inForce: func() (*policy.Policy, time.Time) { return m.parts.policy, loaded }},
+		Token:  m.Token, AdminToken: m.Admin, Ready: m.admission.ready, Metrics: m.metrics.handler(), Log: m.log.Named("api"), Secure: m.Config.HTTP.TLSCert != "",
 	}).HTTPServer()
 	return listener, nil
 }
