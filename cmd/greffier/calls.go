@@ -109,7 +109,7 @@ func (c onCall) do(ctx context.Context, deed string, body, into any) error {
 
 type callsPauseCmd struct {
 	onCall
-	Reason string `enum:"payment,health,private,other" default:"payment" help:"Why: payment, health, private or other."`
+	Reason string `enum:"payment,health,private,other" required:"" help:"Why: payment, health, private or other."`
 }
 
 func (callsPauseCmd) Help() string {
