@@ -1,3 +1,5 @@
+import { watch } from "./calls.js";
+
 const $ = (id) => document.getElementById(id);
 const rows = $("recordings").tBodies[0];
 let next = "";
@@ -79,13 +81,14 @@ async function load(more) {
   next = body.next;
   $("more").hidden = !next;
   $("login").hidden = true;
-  $("search").hidden = $("recordings").hidden = false;
+  $("search").hidden = $("recordings-title").hidden = $("recordings").hidden = false;
   say(rows.rows.length ? "" : "No recording matches.");
+  if (!more) watch(ask);
 }
 
 function ask() {
   $("login").hidden = false;
-  $("search").hidden = $("recordings").hidden = true;
+  $("search").hidden = $("recordings-title").hidden = $("recordings").hidden = true;
 }
 
 async function login(token) {

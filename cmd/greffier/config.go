@@ -17,6 +17,11 @@ type Config struct {
 	// Absent: nothing is recorded.
 	Policy string `yaml:"policy" placeholder:"FILE"`
 
+	// Directory file: the users, their numbers and their groups, which policy rules may ask for.
+	// Policy and directory are looked at every second, and at SIGHUP: a changed one is taken up without a restart; one that does not
+	// load leaves the one before in force, and is logged.
+	Directory string `yaml:"directory" placeholder:"FILE"`
+
 	SIP   SIPConfig   `yaml:"sip" embed:"" prefix:"sip-"`
 	Media MediaConfig `yaml:"media" embed:"" prefix:"media-"`
 	HTTP  HTTPConfig  `yaml:"http" embed:"" prefix:"http-"`
@@ -93,6 +98,9 @@ type SourceConfig struct {
 
 	// Whose calls these are, where several parties share the recorder: a name that recordings are found by (--tenant).
 	Tenant string `yaml:"tenant"`
+
+	// Name of the trunk that these calls come by, which policy rules may ask for (trunk).
+	Trunk string `yaml:"trunk"`
 
 	// Codecs that may be answered, in the order of preference, as [PCMA, opus]; absent: every one that can be decoded, in the order of
 	// the offer. A stream that offers none of them is refused.

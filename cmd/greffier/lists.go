@@ -38,7 +38,7 @@ type lists struct {
 	key     []byte               // of objectors
 	warn    func(*policy.Policy) // told of each policy before it is in force
 
-	policy    atomic.Pointer[policy.Policy]
+	policy    atomic.Pointer[inForce]
 	directory atomic.Pointer[policy.Directory]
 	objectors atomic.Pointer[policy.Objectors]
 
@@ -49,8 +49,14 @@ type lists struct {
 	unread        bool         // they could not be read the last time
 }
 
+// inForce is a policy, and since when it decides.
+type inForce struct {
+	policy *policy.Policy
+	since  time.Time
+}
+
 // Policy, Directory and Objectors are those in force. There is always a policy; the directory may be nil.
-func (l *lists) Policy() *policy.Policy       { return l.policy.Load() }
+func (l *lists) Policy() *policy.Policy       { return l.policy.Load().policy }
 func (l *lists) Directory() *policy.Directory { return l.directory.Load() }
 func (l *lists) Objectors() *policy.Objectors { return l.objectors.Load() }
 
@@ -96,15 +102,16 @@ func firstLine(e *policy.Error) int {
 
 // enforce brings a policy into force, after it is witnessed with every mandate by which it records everything.
 func (l *lists) enforce(ctx context.Context, p *policy.Policy) error {
-	events := []audit.Event{{Time: time.Now(), Type: eventPolicyLoaded, Data: map[string]any{"digest": p.Digest()}}}
+	now := time.Now()
+	events := []audit.Event{{Time: now, Type: eventPolicyLoaded, Data: map[string]any{"digest": p.Digest()}}}
 	for _, m := range p.Systematic() {
-		events = append(events, audit.Event{Time: time.Now(), Type: eventPolicySystematic, Data: m})
+		events = append(events, audit.Event{Time: now, Type: eventPolicySystematic, Data: m})
 	}
 	if _, err := l.audit.AppendAll(ctx, events...); err != nil {
 		return fmt.Errorf("witness policy: %w", err)
 	}
 	l.warn(p)
-	l.policy.Store(p)
+	l.policy.Store(&inForce{p, now})
 	return nil
 }
 

@@ -24,15 +24,19 @@ import (
 // Where things lie in the data directory.
 const (
 	secretsDir  = "secrets"
-	kekFile     = "kek.age"   // the key-encryption key: an age identity
-	nodeKeyFile = "node-key"  // keys sampling and pseudonyms; the same on every node that shares a policy
-	tokenFile   = "api-token" // bearer token of the API
+	kekFile     = "kek.age"     // the key-encryption key: an age identity
+	nodeKeyFile = "node-key"    // keys sampling and pseudonyms; the same on every node that shares a policy
+	tokenFile   = "api-token"   // bearer token of the API
+	adminFile   = "admin-token" // that of the administrator, who alone may change the policy
 	keysDir     = "keys"
 	spoolDir    = "spool"
 	storeDir    = "store"
 	auditDir    = "audit"
 	catalogFile = "catalog.sqlite"
 )
+
+// keySize is that of the keys that come from the node's, in bytes.
+const keySize = 32
 
 // storeFile says which store a data directory belongs to, so that a command that was not told of an S3 service does not look
 // into an empty directory.
@@ -43,9 +47,11 @@ type parts struct {
 	archive      recorder.Archive
 	policy       *policy.Policy // of a server only
 	token        string
+	adminToken   string // of a server only
 	pseudonymKey []byte
 	samplingKey  []byte
 	factsKey     []byte
+	objectorsKey []byte
 }
 
 // An access is what a command needs of the parts.
@@ -81,16 +87,15 @@ func openParts(ctx context.Context, c Config, want access) (p *parts, err error)
 	if p.token, err = secret(filepath.Join(secrets, tokenFile), want == serves); err != nil {
 		return p, err
 	}
-	if p.pseudonymKey, err = hkdf.Key(sha256.New, []byte(node), nil, "greffier pseudonyms v1", 32); err != nil {
-		return p, fmt.Errorf("derive pseudonym key: %w", err)
-	}
-	if p.samplingKey, err = hkdf.Key(sha256.New, []byte(node), nil, "greffier sampling v1", 32); err != nil {
-		return p, fmt.Errorf("derive sampling key: %w", err)
-	}
-	if p.factsKey, err = hkdf.Key(sha256.New, []byte(node), nil, "greffier facts v1", 32); err != nil {
-		return p, fmt.Errorf("derive facts key: %w", err)
+	for name, key := range map[string]*[]byte{"pseudonyms": &p.pseudonymKey, "sampling": &p.samplingKey, "facts": &p.factsKey, "objectors": &p.objectorsKey} {
+		if *key, err = hkdf.Key(sha256.New, []byte(node), nil, "greffier "+name+" v1", keySize); err != nil {
+			return p, fmt.Errorf("derive key of %s: %w", name, err)
+		}
 	}
 	if want == serves {
+		if p.adminToken, err = secret(filepath.Join(secrets, adminFile), true); err != nil {
+			return p, err
+		}
 		if p.policy, err = loadPolicy(c.Policy, p.samplingKey); err != nil {
 			return p, err
 		}

@@ -50,7 +50,7 @@ func (c Config) profiles() (map[string]recorder.Profile, error) {
 				return nil, fmt.Errorf("sip.sources[%d] %s: codecs: this program does not decode %s; write PCMU, PCMA, G722, opus or another that it decodes, or leave the key out", i, s.Name, name)
 			}
 		}
-		out[s.Name] = recorder.Profile{Tenant: s.Tenant, ExternalIDs: s.ExternalIDs, Demands: demands}
+		out[s.Name] = recorder.Profile{Tenant: s.Tenant, Trunk: s.Trunk, ExternalIDs: s.ExternalIDs, Demands: demands}
 	}
 	return out, nil
 }

@@ -60,13 +60,18 @@ type located struct {
 	DataDir    string `name:"data-dir" placeholder:"DIR" help:"The server's data directory."`
 }
 
-// open opens the server's parts, as far as the command needs them.
-func (l located) open(ctx context.Context, want access) (*parts, error) {
+// config reads the server's configuration.
+func (l located) config() (Config, error) {
 	var flags []string
 	if l.DataDir != "" {
 		flags = append(flags, "--data-dir="+l.DataDir)
 	}
-	c, err := loadConfig(l.ConfigFile, flags)
+	return loadConfig(l.ConfigFile, flags)
+}
+
+// open opens the server's parts, as far as the command needs them.
+func (l located) open(ctx context.Context, want access) (*parts, error) {
+	c, err := l.config()
 	if err != nil {
 		return nil, err
 	}

@@ -3,25 +3,19 @@ package main
 import (
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"go.uber.org/zap"
 
-	"github.com/greffier/greffier/api"
 	"github.com/greffier/greffier/audit"
-	"github.com/greffier/greffier/catalog"
 	"github.com/greffier/greffier/media"
 	"github.com/greffier/greffier/media/codec"
 	"github.com/greffier/greffier/policy"
@@ -41,9 +35,11 @@ type Main struct {
 	SIPAddrs []string // "udp://127.0.0.1:5060"
 	HTTPAddr string   // "127.0.0.1:8080"
 	Token    string   // bearer token of the API
+	Admin    string   // that of the administrator
 
 	log      *zap.Logger
 	parts    *parts
+	lists    *lists
 	spool    *spool.Spool
 	receiver *media.Receiver
 	recorder *recorder.Recorder
@@ -111,12 +107,12 @@ func (m *Main) open(ctx context.Context) (err error) {
 	if m.parts, err = openParts(ctx, c, serves); err != nil {
 		return err
 	}
-	m.Token = m.parts.token
+	m.Token, m.Admin = m.parts.token, m.parts.adminToken
 	if err := tryG729(c.Media.G729); err != nil {
 		return err
 	}
-	m.warn()
-	if err := m.witnessPolicy(ctx); err != nil {
+	m.lists = m.parts.lists(m.log.Named("lists"), m.warn)
+	if err := m.lists.open(ctx, c, m.parts.policy); err != nil {
 		return err
 	}
 	if err := m.parts.archive.Store.Check(ctx); err != nil {
@@ -150,7 +146,7 @@ func (m *Main) open(ctx context.Context) (err error) {
 	a := m.parts.archive
 	m.recorder, err = recorder.New(recorder.Config{
 		Codecs: codec.Set{G729: c.Media.G729},
-		Policy: func() *policy.Policy { return m.parts.policy }, Receiver: m.receiver, Spool: m.spool, Keys: a.Keys, Store: a.Store, Catalog: a.Catalog, Audit: a.Audit,
+		Policy: m.lists.Policy, Directory: m.lists.Directory, Objectors: m.lists.Objectors, Receiver: m.receiver, Spool: m.spool, Keys: a.Keys, Store: a.Store, Catalog: a.Catalog, Audit: a.Audit,
 		PseudonymKey: m.parts.pseudonymKey, FactsKey: m.parts.factsKey, MinFree: c.Spool.MinFree, Workers: c.Spool.Workers, Log: m.log.Named("recorder"), Observe: m.metrics.observe,
 		MissingAfter: c.Media.Missing, Profiles: profiles,
 	})
@@ -179,11 +175,11 @@ func (m *Main) open(ctx context.Context) (err error) {
 }
 
 // warn tells of settings that are allowed and may surprise.
-func (m *Main) warn() {
+func (m *Main) warn(p *policy.Policy) {
 	if m.Config.Policy == "" {
 		m.log.Warn("no policy is configured: nothing will be recorded")
 	}
-	for _, class := range m.parts.policy.Classes() {
+	for _, class := range p.Classes() {
 		if class.Lock == policy.Compliance && m.Config.Store.Type == "dir" {
 			m.log.Warn("the dir store's lock binds this program only: use S3 for COMPLIANCE", zap.String("class", class.Name))
 		}
@@ -204,20 +200,6 @@ func (m *Main) probePorts() error {
 type discard struct{}
 
 func (discard) Append(*media.Block) error { return nil }
-
-// witnessPolicy says which policy is in force, and names every mandate by which it records everything.
-func (m *Main) witnessPolicy(ctx context.Context) error {
-	p := m.parts.policy
-	if err := m.witness(ctx, "policy.loaded", map[string]any{"digest": p.Digest()}); err != nil {
-		return err
-	}
-	for _, s := range p.Systematic() {
-		if err := m.witness(ctx, "policy.systematic", s); err != nil {
-			return err
-		}
-	}
-	return nil
-}
 
 // refused audits and counts a request that was not accepted.
 func (m *Main) refused(r srs.Refused) {
@@ -243,10 +225,7 @@ func (m *Main) listen(ctx context.Context) (net.Listener, error) {
 		return nil, errors.Join(fmt.Errorf("listen for HTTP: %w", err), m.sip.Close())
 	}
 	m.HTTPAddr = listener.Addr().String()
-	m.http = api.New(api.Config{
-		Catalog: m.parts.archive.Catalog, Audit: m.parts.archive.Audit, Finder: &m.parts.archive, Player: player{&m.parts.archive},
-		Token: m.Token, Ready: m.admission.ready, Metrics: m.metrics.handler(), Log: m.log.Named("api"), Secure: m.Config.HTTP.TLSCert != "",
-	}).HTTPServer()
+	m.http = m.newAPI().HTTPServer()
 	return listener, nil
 }
 
@@ -274,9 +253,9 @@ func (m *Main) serve(ctx context.Context, listener net.Listener) error {
 	start("ask", m.recorder.Ask)
 	start("follow", m.recorder.Follow)
 	start("silence", m.endSilent)
-	if m.Config.SIP.TLSCert != "" {
-		start("hangup", m.reloadAtHangup())
-	}
+	start("lists", m.lists.run)
+	start("alarm", m.recorder.Alarm)
+	start("hangup", m.reloadAtHangup())
 	start("http", func(context.Context) error { return m.serveHTTP(listener) })
 
 	fmt.Fprintf(m.Stderr, "ready sip=%s http=%s data=%s\n", strings.Join(m.SIPAddrs, ","), m.url(), m.dataDir())
@@ -308,23 +287,6 @@ func (m *Main) serve(ctx context.Context, listener net.Listener) error {
 	stop(nil)
 	wg.Wait()
 	return errors.Join(cause, err)
-}
-
-// reloadAtHangup catches SIGHUP from now on, and gives what reads the certificates again at each.
-func (m *Main) reloadAtHangup() func(context.Context) error {
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	return func(ctx context.Context) error {
-		defer signal.Stop(hangup)
-		for {
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-hangup:
-				_ = m.sip.ReloadCertificates() // it has logged the error
-			}
-		}
-	}
 }
 
 func (m *Main) serveHTTP(l net.Listener) error {
@@ -364,35 +326,4 @@ func (m *Main) close() error {
 		errs = append(errs, m.parts.Close())
 	}
 	return errors.Join(errs...)
-}
-
-// A player lets the API play from the archive, in the API's words.
-type player struct{ archive *recorder.Archive }
-
-func (p player) Play(ctx context.Context, id, actor, why, span string) (*api.Sound, error) {
-	sound, err := p.archive.Play(ctx, id, actor, why, span)
-	if err != nil {
-		return nil, inWordsOfAPI(err)
-	}
-	return &api.Sound{ReadSeekCloser: sound, Format: sound.Format}, nil
-}
-
-func (p player) Waveform(ctx context.Context, id, actor string) (json.RawMessage, error) {
-	wave, err := p.archive.Waveform(ctx, id, actor)
-	if err != nil || wave == nil {
-		return nil, inWordsOfAPI(err)
-	}
-	return json.Marshal(wave)
-}
-
-func inWordsOfAPI(err error) error {
-	switch {
-	case errors.Is(err, catalog.ErrNotFound):
-		return api.ErrNotFound
-	case errors.Is(err, recorder.ErrNotFinished):
-		return api.ErrNotFinished
-	case errors.Is(err, recorder.ErrNotPlayable):
-		return api.ErrGone
-	}
-	return err
 }
