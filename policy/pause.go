@@ -96,12 +96,15 @@ func (p PauseTerms) complete() PauseTerms {
 	return p
 }
 
-// pauses judges whether keys mean one thing only.
+// pauses judges whether keys mean one thing only, and can be heard.
 func (j judge) pauses() {
 	p, c := j.class.Pause, j.class.Consent
 	for _, key := range []string{p.Key, p.ResumeKey} {
 		if key != "" && (key == c.Object || key == c.Agree) {
 			j.problem("pause", "the key %s answers about consent already", key)
 		}
+	}
+	if p.InBand && p.ResumeKey != "" {
+		j.warning("pause.in_band", "in a pause the sound is not looked at: the key %s ends one only where the SRC sends events (RFC 4733); have it ended over the API too", p.ResumeKey)
 	}
 }

@@ -15,7 +15,7 @@ const discardPort = 9
 
 // Encodings that we accept beside audio, since a relay may refuse an answer that leaves one of its payload types out.
 const (
-	telephoneEvent = siprec.TelephoneEvent // RFC 4733; its packets carry no sound: they are counted and dropped
+	telephoneEvent = siprec.TelephoneEvent // RFC 4733; its packets carry no sound, and keys only
 	comfortNoise   = "CN"                  // RFC 3389; the same
 	redundancy     = "RED"                 // RFC 2198; it carries packets of the other formats
 )
@@ -81,7 +81,7 @@ func labelsOf(o *siprec.Offer) []siprec.Label {
 
 // stream is the receiving end of one m-line.
 func stream(known codec.Set, m siprec.Media, channel int, anySource bool) media.Stream {
-	_, decode := usable(known, m)
+	answer, decode := usable(known, m)
 	s := media.Stream{
 		Channel:   channel,
 		AnySource: anySource,
@@ -89,6 +89,11 @@ func stream(known codec.Set, m siprec.Media, channel int, anySource bool) media.
 		RTCP:      m.RTCP,
 		Formats:   decode,
 		Active:    m.Port != 0 && m.Direction.Sends() && decode != nil,
+	}
+	for _, f := range answer {
+		if f.Encoding == telephoneEvent {
+			s.Events = append(s.Events, f.PayloadType)
+		}
 	}
 	if m.Addr.IsValid() && !m.Addr.IsUnspecified() {
 		s.Addrs = []netip.Addr{m.Addr}

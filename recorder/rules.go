@@ -1,6 +1,7 @@
 package recorder
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -66,4 +67,20 @@ type callFacts struct {
 	key    string
 	labels []siprec.Label
 	began  time.Time
+}
+
+// takeHeaders takes header fields, and tells whether any says something new.
+func (s *session) takeHeaders(headers map[string]string) (news bool) {
+	now := maps.Clone(s.in.Headers) // that of the invitation may be in use
+	for name, value := range headers {
+		if before, there := now[name]; there && before == value {
+			continue
+		}
+		if news = true; now == nil {
+			now = map[string]string{}
+		}
+		now[name] = value
+	}
+	s.in.Headers = now
+	return news
 }

@@ -258,7 +258,7 @@ func (r *Recorder) Update(ctx context.Context, dialog siprec.DialogID, ch siprec
 	if ch.Last { // what the last words end, End ends
 		return s.local, r.noteAll(ctx, s, ch)
 	}
-	if ch.Offer == nil && ch.Metadata == nil {
+	if news := s.takeHeaders(ch.Headers); ch.Offer == nil && ch.Metadata == nil && !news {
 		return s.local, nil
 	}
 	s.refused = s.refused && ch.Answered

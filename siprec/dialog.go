@@ -45,6 +45,9 @@ type Change struct {
 	Metadata *Document // nil when the metadata stays as they are
 	At       time.Time
 
+	// Headers are the header fields of the request that the SRC profile keeps, by canonical name. One that is not there is as it was.
+	Headers map[string]string
+
 	// Answered tells that Offer answers an offer of ours, m-line by m-line; the Answer to it is not sent. Its labels are those of
 	// our m-lines.
 	Answered bool

@@ -155,32 +155,44 @@ func (r *running) hears(id, want string) {
 // any phase.
 func (r *running) leavesNothing(id string) {
 	r.t.Helper()
-	var needles [][]byte
-	for _, f := range slices.Concat(customerSays, adviserSays) {
-		pcm := make([]int16, 160)
-		siprectest.Bursts(f, time.Second, 100*time.Millisecond).Read(pcm, 4000)
-		needles = append(needles, siprectest.EncodePCMU(nil, pcm))
-	}
 	eventually(r.t, "the spool is empty", 10*time.Second, func() bool {
 		left, err := filepath.Glob(filepath.Join(r.Config.DataDir, spoolDir, "*", "*"))
 		return err == nil && len(left) == 0
 	})
-	tombstone := filepath.Join(keysDir, "")
-	err := filepath.WalkDir(r.Config.DataDir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		rel, _ := filepath.Rel(r.Config.DataDir, path)
-		if strings.Contains(rel, id) && !(strings.HasPrefix(rel, tombstone) && !strings.HasSuffix(rel, ".age")) {
+	r.walk(func(rel string) {
+		if strings.Contains(rel, id) && !(strings.HasPrefix(rel, keysDir) && !strings.HasSuffix(rel, ".age")) { // a tombstone may be there
 			r.t.Errorf("%s exists", rel)
 		}
-		if d.IsDir() {
-			return nil
-		}
-		b, err := os.ReadFile(path)
+	})
+	r.isInNoFile(slices.Concat(customerSays, adviserSays)...)
+}
+
+// isInNoFile expects that no file of the data directory holds a frame of the sounds: not in clear, that is.
+func (r *running) isInNoFile(frequencies ...float64) {
+	r.t.Helper()
+	var needles [][]byte
+	for _, f := range frequencies {
+		pcm := make([]int16, 160)
+		siprectest.Bursts(f, time.Second, 100*time.Millisecond).Read(pcm, 4000)
+		needles = append(needles, siprectest.EncodePCMU(nil, pcm))
+	}
+	r.walk(func(rel string) {
+		b, err := os.ReadFile(filepath.Join(r.Config.DataDir, rel))
 		if err == nil && slices.ContainsFunc(needles, func(n []byte) bool { return bytes.Contains(b, n) }) {
 			r.t.Errorf("%s holds audio", rel)
 		}
+	})
+}
+
+// walk visits everything below the data directory, by its path in it.
+func (r *running) walk(visit func(rel string)) {
+	r.t.Helper()
+	err := filepath.WalkDir(r.Config.DataDir, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(r.Config.DataDir, path)
+		visit(rel)
 		return err
 	})
 	if err != nil {

@@ -47,6 +47,7 @@ type line struct {
 	spec      StreamSpec
 	direction siprec.Direction // what we offer now
 	removed   bool             // offered with port 0
+	record    string           // a=record; "" without
 	stream    *Stream          // nil: not audio
 }
 
@@ -216,7 +217,7 @@ func (c *Call) offer() []byte { return c.offerFrom(c.client.media) }
 func (c *Call) offerFrom(addr netip.Addr) []byte {
 	lines := make([]offerLine, len(c.lines))
 	for i, l := range c.lines {
-		lines[i] = offerLine{spec: l.spec, direction: l.direction}
+		lines[i] = offerLine{spec: l.spec, direction: l.direction, record: l.record}
 		switch {
 		case l.removed:
 		case l.stream != nil:

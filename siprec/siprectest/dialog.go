@@ -16,6 +16,8 @@ type Change struct {
 	Add        []StreamSpec                      // new m-lines
 	Remove     []siprec.Label                    // m-lines that are closed: port 0
 
+	Record string // a=record of every m-line from now on (RFC 7866 section 7.3.1): "on", "off" or "paused"; "" leaves it as it is
+
 	Metadata    *Metadata
 	RawMetadata []byte // instead of Metadata
 
@@ -73,7 +75,7 @@ func (c *Call) ReInvite(ctx context.Context, ch Change) (*Answer, error) {
 // Update sends an UPDATE (RFC 3311). Without directions, streams or a raw session description it carries metadata only,
 // which is how an SRC reports a change of the participants.
 func (c *Call) Update(ctx context.Context, ch Change) (*Answer, error) {
-	if ch.Directions == nil && ch.Add == nil && ch.Remove == nil && ch.RawSDP == nil && !ch.ZeroAddr {
+	if ch.Directions == nil && ch.Add == nil && ch.Remove == nil && ch.RawSDP == nil && ch.Record == "" && !ch.ZeroAddr {
 		ch.NoSDP = true
 	}
 	res, _, err := c.change(ctx, "UPDATE", ch)
@@ -135,6 +137,9 @@ func (c *Call) prepare(ch Change) ([]byte, error) {
 		}
 	}
 	for _, l := range c.lines {
+		if ch.Record != "" {
+			l.record = ch.Record
+		}
 		if ch.NewKeys && l.stream != nil && l.stream.sec != nil {
 			if err := l.stream.newKey(); err != nil {
 				return nil, err

@@ -58,6 +58,7 @@ type offerLine struct {
 	port      int
 	rtcp      int // 0: not bound
 	direction siprec.Direction
+	record    string   // a=record; "" without
 	security  []string // attributes
 }
 
@@ -97,6 +98,9 @@ func writeOffer(addr netip.Addr, session, version uint64, lines []offerLine) []b
 			fmt.Fprintf(&b, "a=rtcp:%d\r\n", l.rtcp)
 		}
 		fmt.Fprintf(&b, "a=label:%s\r\na=%s\r\n", l.spec.Label, l.direction)
+		if l.record != "" {
+			b.WriteString("a=record:" + l.record + "\r\n")
+		}
 		for _, a := range append(l.security, l.spec.Attrs...) {
 			b.WriteString("a=" + a + "\r\n")
 		}

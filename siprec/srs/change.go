@@ -71,7 +71,7 @@ func understood(in *inbound, c siprec.Change) bool {
 
 // update hands a change to the Recorder and keeps its answer. The caller holds the dialog's turn.
 func (s *Server) update(ctx context.Context, d *dialog, c siprec.Change) *failure {
-	if c.Offer == nil && c.Metadata == nil {
+	if c.Offer == nil && c.Metadata == nil && len(c.Headers) == 0 {
 		return nil
 	}
 	answer, err := s.recorder.Update(ctx, d.id, c)

@@ -129,6 +129,7 @@ func (s *Server) readChange(in *inbound, d *dialog) (siprec.Change, *failure) {
 	if f != nil {
 		return c, f
 	}
+	c.Headers = keptHeaders(in.req, d.src.Headers)
 	if !understood(in, c) {
 		return c, unreadableBody(in)
 	}
@@ -195,14 +196,16 @@ func (s *Server) onUpdate(ctx context.Context, in *inbound) {
 	s.respond(in, 200, "OK", sdp, append(headers, timer.headers()...)...)
 }
 
-// onInfo takes metadata, and anything else without a word.
+// onInfo takes metadata and header fields, and anything else without a word.
 func (s *Server) onInfo(ctx context.Context, in *inbound) {
 	d := s.within(ctx, in)
 	if d == nil {
 		return
 	}
 	defer d.release()
-	if c, f := readBody(in); f == nil && c.Metadata != nil {
+	c, f := readBody(in)
+	c.Headers = keptHeaders(in.req, d.src.Headers)
+	if f == nil && (c.Metadata != nil || len(c.Headers) > 0) {
 		c.Offer = nil // INFO does not change a session description (RFC 6086)
 		if f := s.update(ctx, d, c); f != nil {
 			s.refuse(in, f)
