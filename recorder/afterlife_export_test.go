@@ -21,6 +21,7 @@ type Made struct {
 	Length   time.Duration
 	Metadata []byte
 	Warnings []string
+	Doomed   DestroyReason // it is doomed before it is over; "" it is not
 }
 
 // MadeByte is the mu-law byte of a made call at a sample of a channel. It is never silence.
@@ -28,6 +29,8 @@ func MadeByte(sample, channel int) byte { return byte(0x10 + 0x20*channel + samp
 
 // Make puts a call into the spool, as if it had just ended: whatever its class, whenever it was.
 func (r *Recorder) Make(ctx context.Context, m Made) error {
+	r.setLive(m.ID, true)
+	defer r.setLive(m.ID, false)
 	key, err := r.cfg.Keys.Create(ctx, m.ID)
 	if err != nil {
 		return err
@@ -42,13 +45,14 @@ func (r *Recorder) Make(ctx context.Context, m Made) error {
 	if err != nil {
 		return err
 	}
-	r.setLive(m.ID, true)
-	defer r.setLive(m.ID, false)
 	w, err := r.cfg.Spool.Create(m.ID, key.SpoolKey())
 	if err != nil {
 		return err
 	}
 	err = errors.Join(r.cfg.Catalog.Put(ctx, r.words.progress(begin, 2)), begin.append(w))
+	if m.Doomed != "" {
+		err = errors.Join(err, r.cfg.Catalog.Doom(ctx, m.ID, string(m.Doomed)))
+	}
 	const part = 4000
 	total := int(m.Length.Seconds() * media.Rate)
 	for at := 0; at < total; at += part {

@@ -55,10 +55,7 @@ func TestDoomedIsDestroyed(t *testing.T) {
 	})
 	onBoth(t, func(t *testing.T, l later) {
 		const id = "01990000-0000-7000-8000-888888888888"
-		if err := l.archive.Catalog.Doom(t.Context(), id, string(recorder.DestroyedObjected)); err != nil {
-			t.Fatal(err)
-		}
-		m := recorder.Made{ID: id, Class: training(), At: callEnd.Add(-time.Second), Length: time.Second, Metadata: []byte(twoParties)}
+		m := recorder.Made{ID: id, Doomed: recorder.DestroyedObjected, Class: training(), At: callEnd.Add(-time.Second), Length: time.Second, Metadata: []byte(twoParties)}
 		if err := l.Make(t.Context(), m); err != nil {
 			t.Fatal(err)
 		}
