@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"iter"
 	"os"
 	"slices"
 	"strings"
@@ -186,6 +187,14 @@ func (d *Directory) Users() int {
 		return 0
 	}
 	return len(d.users)
+}
+
+// All gives the users, in the order of the document. They must not be changed.
+func (d *Directory) All() iter.Seq[*User] {
+	if d == nil {
+		return func(func(*User) bool) {}
+	}
+	return slices.Values(d.users)
 }
 
 // find gives the user whom any of a participant's addresses belongs to, or nil. National numbers are those of country.

@@ -35,6 +35,7 @@ const (
 	EventStored    = "recording.stored"
 	EventLocked    = "recording.locked"
 	EventAbandoned = "recording.abandoned"
+	EventSearched  = "access.searched"
 	EventViewed    = "access.viewed"
 	EventPlayed    = "access.played"
 	EventRebuilt   = "catalog.rebuilt"

@@ -66,9 +66,9 @@ func checkEvents(t *testing.T, s *running, id string, want ...string) {
 	}
 }
 
-// TestSampledOutCallLeavesNothing: the answer is inactive, an SRC that sends all the same is not heard, no byte of audio is
+// TestR01SampledOutLeavesNothing: the answer is inactive, an SRC that sends all the same is not heard, no byte of audio is
 // in spool or store, and one event says why.
-func TestSampledOutCallLeavesNothing(t *testing.T) {
+func TestR01SampledOutLeavesNothing(t *testing.T) {
 	dir := t.TempDir()
 	policy := filepath.Join(t.TempDir(), "policy.yaml")
 	text := strings.Replace(readFile(t, recordAll), "sample: 100%", "sample: 0.0000001%", 1)

@@ -17,6 +17,7 @@ type policyCmd struct {
 	Explain  policyExplainCmd  `cmd:"" help:"Decide about a call, and say why, rule by rule."`
 	Test     policyTestCmd     `cmd:"" help:"Compare a policy's decisions with what an organisation expects of it."`
 	Simulate policySimulateCmd `cmd:"" help:"Decide about past calls again by another policy, and show what would change."`
+	Coverage policyCoverageCmd `cmd:"" help:"Show how much of each agent's calls was recorded, week by week."`
 	Example  policyExampleCmd  `cmd:"" help:"Print a policy to begin with."`
 }
 

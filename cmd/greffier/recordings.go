@@ -113,7 +113,7 @@ func (l listCmd) Run(ctx context.Context, s streams) error {
 		return err
 	}
 	defer p.Close()
-	_, err = p.archive.Audit.Append(ctx, audit.Event{Time: time.Now(), Type: "access.searched", Actor: operator(), Data: map[string]any{"by": "cli"}})
+	_, err = p.archive.Audit.Append(ctx, audit.Event{Time: time.Now(), Type: recorder.EventSearched, Actor: operator(), Data: map[string]any{"by": "cli"}})
 	if err != nil {
 		return fmt.Errorf("witness search: %w", err)
 	}
