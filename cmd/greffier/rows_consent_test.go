@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/greffier/greffier/policy"
+	"github.com/greffier/greffier/recorder"
 	"github.com/greffier/greffier/siprec"
 	"github.com/greffier/greffier/siprec/siprectest"
 )
@@ -79,6 +80,28 @@ func TestR23ObjectionInCall(t *testing.T) {
 			row := s.ended(1)[0]
 			if row.State != "destroyed" || row.why() != "objected" {
 				t.Errorf("the recording is %s by %s", row.State, row.why())
+			}
+			s.leavesNothing(row.ID)
+			verifyGood(t, s.Config.DataDir)
+		})
+	}
+}
+
+// TestR23ObjectionByKey: the key that the class names is an objection, whether it comes as an event or in the sound; of what was said
+// before it nothing remains either.
+func TestR23ObjectionByKey(t *testing.T) {
+	for name, as := range map[string]siprectest.DigitKind{"event": siprectest.ByEvent, "sound": siprectest.InBand} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, t.TempDir(), trial(t, "consent: {mode: opt_out, objection: destroy, keys: {object: \"9\"}}\npause: {in_band: true}"))
+			s.talk(conversation(trialPhase, presses(trialPhase, "9", as)), 2*trialPhase)
+			row := s.ended(1)[0]
+			if row.State != "destroyed" || row.why() != "objected" {
+				t.Errorf("the recording is %s by %s", row.State, row.why())
+			}
+			type said struct{ Kind, Source string }
+			if got, want := eventsOf[said](t, s, recorder.EventConsent), (said{"objected", "dtmf"}); len(got) != 1 || got[0] != want {
+				t.Errorf("said was %v, want %v", got, want)
 			}
 			s.leavesNothing(row.ID)
 			verifyGood(t, s.Config.DataDir)

@@ -28,7 +28,10 @@ func trial(t *testing.T, class string, besides ...string) string {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "version: 1\ninternal: {domains: [corp.example]}\n%s\nclasses:\n  trial:\n    purpose: Trial\n", strings.Join(besides, "\n"))
-	fmt.Fprintf(&b, "    legal_basis: %s\n    balance_test: TRIAL\n    works_council: {none: TRIAL}\n    retention: PT1H\n", basis)
+	fmt.Fprintf(&b, "    legal_basis: %s\n    balance_test: TRIAL\n    works_council: {none: TRIAL}\n", basis)
+	if !strings.Contains(class, "retention:") {
+		b.WriteString("    retention: PT1H\n")
+	}
 	if !strings.Contains(class, "quarantine:") {
 		b.WriteString("    quarantine: PT0S\n")
 	}
