@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/greffier/greffier/catalog"
+	"github.com/greffier/greffier/policy"
 	"github.com/greffier/greffier/siprec"
 	"github.com/greffier/greffier/storage/seal"
 )
@@ -253,6 +254,17 @@ func (r *Recorder) Recover(ctx context.Context) error {
 	}
 	for _, row := range rows {
 		now := utcMS(r.cfg.Clock())
+		if undecided(policy.Reason(row.Reason)) {
+			if row.Reason == string(policy.Waiting) {
+				row.Reason = string(reasonInterrupted)
+			}
+			if err := r.cfg.Catalog.Put(ctx, row); err != nil {
+				return fmt.Errorf("end session: %w", err)
+			}
+			if err := r.witness(ctx, EventDecision, row.ID, "", decisionOf(row)); err != nil {
+				return err
+			}
+		}
 		if err := r.witness(ctx, EventEnded, row.ID, "", endedData{Cause: string(siprec.EndRestart), At: now}); err != nil {
 			return err
 		}
@@ -261,6 +273,15 @@ func (r *Recorder) Recover(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// undecided tells a row of a call that was to be recorded, and was not because of its parties, yet: the log says that it is.
+func undecided(reason policy.Reason) bool {
+	switch policy.VerdictReason(reason) {
+	case policy.WhyNoNotice, policy.WhyNoConsent, policy.WhyObjected, policy.WhyWithdrawn:
+		return true
+	}
+	return reason == policy.Waiting || reason == reasonNotMarked
 }
 
 // endRow notes the end of a session that was not recorded.
