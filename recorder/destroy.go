@@ -186,7 +186,10 @@ func (r *Recorder) destroyDoomed(ctx context.Context) error {
 		if d.At.After(r.cfg.Clock()) || r.isLive(d.ID) {
 			continue
 		}
-		err := r.destroyStored(ctx, d.ID, d.Reason)
+		if _, err := r.cfg.Keys.Get(ctx, d.ID); errors.Is(err, seal.ErrDestroyed) && !r.gate.enter(r.cfg.Clock()) {
+			continue // only its bytes are left, and the store is away
+		}
+		err := r.learnOfStore(r.destroyStored(ctx, d.ID, d.Reason))
 		if errors.Is(err, storage.ErrLocked) {
 			err = errors.Join(err, r.cfg.Catalog.Undoom(ctx, d.ID))
 		}

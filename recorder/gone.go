@@ -157,6 +157,9 @@ func (a *Archive) sweep(ctx context.Context) error {
 			continue // the store is not asked for months
 		}
 		gone, err := a.sweepFolder(ctx, row.ID, row.Sidecar.Key)
+		if isAway(err) {
+			return errors.Join(append(errs, err)...) // the others would fare alike
+		}
 		if err == nil && gone {
 			row.Audio, row.Sidecar = catalog.Object{}, catalog.Object{}
 			err = a.Catalog.Put(context.WithoutCancel(ctx), row)

@@ -74,10 +74,12 @@ type Observation struct {
 // A Recorder takes calls and finishes recordings. Its methods may be called from several goroutines; those that concern one
 // dialog must not overlap.
 type Recorder struct {
-	cfg      Config
-	words    words
-	wake     chan struct{}      // capacity 1: something in the spool is ready to be finished
-	settling chan chan struct{} // closed by Run when there is nothing left to do now
+	cfg       Config
+	words     words
+	gate      storeGate          // before the store
+	storeBack chan struct{}      // capacity 1: the gate has opened
+	wake      chan struct{}      // capacity 1: something in the spool is ready to be finished
+	settling  chan chan struct{} // closed by Run when there is nothing left to do now
 
 	mu       sync.Mutex
 	sessions map[siprec.DialogID]*session // that have not ended

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"time"
 
 	"go.uber.org/zap"
@@ -24,6 +25,7 @@ const (
 type attempt struct {
 	after time.Time
 	wait  time.Duration
+	gate  bool // it waits for the store
 }
 
 // A queue is the state of Run, owned by its goroutine.
@@ -74,6 +76,8 @@ func (r *Recorder) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-r.wake:
+		case <-r.storeBack:
+			look = true
 		case <-scan.C:
 			look = true
 		case w := <-r.settling:
@@ -131,6 +135,9 @@ func (r *Recorder) look(q *queue) {
 			continue
 		}
 		there[id] = true
+		if a := q.retry[id]; a.gate && !r.StoreAway() {
+			delete(q.retry, id) // the store is back
+		}
 		if wait := q.retry[id].after.Sub(r.cfg.Clock()); wait > 0 {
 			q.by(now.Add(max(wait, retryFirst)))
 			continue
@@ -182,15 +189,24 @@ func (r *Recorder) took(q *queue, res result) {
 		r.rest(q, res.id)
 		return
 	}
+	if errors.Is(res.err, errStoreAway) || !isChore(res.id) && isAway(res.err) && r.StoreAway() {
+		q.retry[res.id] = attempt{after: r.gate.until(), gate: true}
+		q.by(time.Now().Add(max(retryFirst, r.gate.until().Sub(r.cfg.Clock()))))
+		return
+	}
 	a := q.retry[res.id]
 	a.wait = min(max(2*a.wait, retryFirst), retryMost)
-	a.after = r.cfg.Clock().Add(a.wait)
-	q.by(time.Now().Add(a.wait))
+	wait := jittered(a.wait)
+	a.after = r.cfg.Clock().Add(wait)
+	q.by(time.Now().Add(wait))
 	q.retry[res.id] = a
 	if !errors.Is(res.err, context.Canceled) {
 		r.cfg.Log.Error("finish", zap.String("recording_id", res.id), zap.Duration("again_in", a.wait), zap.Error(res.err))
 	}
 }
+
+// jittered is a wait that is up to a quarter longer, so that what failed together is not tried together.
+func jittered(wait time.Duration) time.Duration { return wait + rand.N(wait/4) }
 
 // endQuarantines locks every stored recording whose quarantine is over. What still has a spool file is the business of the
 // worker that finishes it.
@@ -202,8 +218,12 @@ func (r *Recorder) endQuarantines(ctx context.Context) error {
 	var errs []error
 	for _, row := range rows {
 		if _, spooled := r.cfg.Spool.Staged(row.ID, sidecarName); !spooled && r.take(row.ID) {
-			errs = append(errs, r.lockIfMay(ctx, row))
+			err := r.lockIfMay(ctx, row)
 			r.letGo(row.ID)
+			if errors.Is(err, errStoreAway) {
+				break // the others would fare alike
+			}
+			errs = append(errs, err)
 		}
 	}
 	return errors.Join(errs...)
@@ -222,36 +242,4 @@ func (r *Recorder) closeOpen(ctx context.Context, id string, key *seal.Key, h *h
 		return errors.Join(err, w.Close())
 	}
 	return errors.Join(entry.append(w), w.Close())
-}
-
-// Recover gives the sessions that were not recorded, and that a crash cut, an end in log and catalog. It is called once,
-// before the first session is taken; what was recorded is Run's business.
-func (r *Recorder) Recover(ctx context.Context) error {
-	rows, err := r.cfg.Catalog.List(ctx, catalog.Query{State: catalog.StateNotRecorded, NotEnded: true})
-	if err != nil {
-		return fmt.Errorf("list open sessions: %w", err)
-	}
-	for _, row := range rows {
-		now := utcMS(r.cfg.Clock())
-		if err := r.witness(ctx, EventEnded, row.ID, "", endedData{Cause: string(siprec.EndRestart), At: now}); err != nil {
-			return err
-		}
-		if err := endRow(ctx, r.cfg.Catalog, row.ID, now); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// endRow notes the end of a session that was not recorded.
-func endRow(ctx context.Context, c *catalog.Catalog, id string, at time.Time) error {
-	row, err := c.Get(ctx, id)
-	if err != nil {
-		return fmt.Errorf("end session: %w", err)
-	}
-	row.EndedAt = utcMS(at)
-	if err := c.Put(ctx, row); err != nil {
-		return fmt.Errorf("end session: %w", err)
-	}
-	return nil
 }

@@ -45,6 +45,9 @@ func objectMeta(side *Sidecar) map[string]string {
 
 // store puts both sealed files, unlocked, and indexes them. The row it returns is Stored.
 func (r *Recorder) store(ctx context.Context, side *Sidecar) (row catalog.Recording, err error) {
+	if r.gate.shut(r.cfg.Clock()) {
+		return row, errStoreAway // nothing is read for nothing
+	}
 	terms := termsOf(side)
 	objects := objectData{PlainSHA256: side.Audio.SHA256, QuarantineTo: terms.quarantine, DurationMS: side.Session.DurationMS}
 	if objects.Audio, err = r.staged(side, side.audioName()); err != nil {
@@ -57,7 +60,7 @@ func (r *Recorder) store(ctx context.Context, side *Sidecar) (row catalog.Record
 		return row, err
 	}
 	meta := objectMeta(side)
-	err = r.do(ctx, EventStored, side.ID, objects, func() (_ any, err error) {
+	err = r.doInStore(ctx, EventStored, side.ID, objects, func() (_ any, err error) {
 		if objects.Sidecar.VersionID, err = r.put(ctx, side.ID, sidecarName, objects.Sidecar, meta); err != nil {
 			return nil, err
 		}
@@ -143,7 +146,7 @@ func (r *Recorder) lock(ctx context.Context, row catalog.Recording) error {
 		return r.witness(ctx, EventLocked, row.ID, audit.Failed, objects)
 	}
 	want := storage.Retention{Mode: storage.Mode(row.LockMode), Until: until}
-	err := r.do(ctx, EventLocked, row.ID, objects, func() (any, error) {
+	err := r.doInStore(ctx, EventLocked, row.ID, objects, func() (any, error) {
 		for _, o := range []ObjectRef{objects.Sidecar, objects.Audio} {
 			ref := storage.Ref{Key: o.Key, VersionID: o.VersionID}
 			if err := r.cfg.Store.Lock(ctx, ref, want); err != nil {

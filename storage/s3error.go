@@ -30,7 +30,7 @@ func s3Error(ctx context.Context, err error) error {
 	case response.Code == "XAmzContentSHA256Mismatch" || response.Code == "BadDigest" || response.Code == "XAmzContentChecksumMismatch":
 		return fmt.Errorf("%w: the service received other bytes: %s", ErrMismatch, err)
 	case status == http.StatusForbidden:
-		return fmt.Errorf("%s (403 %s): check the credentials, their permissions and the clock", err, response.Code)
+		return fmt.Errorf("%w: %s (403 %s): check the credentials, their permissions and the clock", ErrDenied, err, response.Code)
 	}
 	return fmt.Errorf("%s (%d %s)", err, response.StatusCode, response.Code)
 }

@@ -19,6 +19,9 @@ var (
 	// ErrUnavailable: the store cannot be reached or does not answer properly now. Whether a write took place is unknown; every
 	// method may be repeated until it succeeds.
 	ErrUnavailable = errors.New("store is unavailable")
+	// ErrDenied: the store does not let us: a matter of credentials, their permissions, or the clock. What the operator mends, a
+	// repetition finds mended.
+	ErrDenied = errors.New("store denies access")
 	// ErrInvalid: the key, version id, metadata or retention can never be accepted.
 	ErrInvalid = errors.New("invalid argument")
 	// ErrMismatch: bytes, or what the store says about them, are not what they were promised to be.

@@ -69,6 +69,12 @@ func (m *metrics) watch(r *recorder.Recorder, s *spool.Spool) {
 		}
 		return float64(len(ids))
 	})
+	gauge("greffier_store_away", "1 while the store does not do what it is asked, and recordings wait in the spool.", func() float64 {
+		if r.StoreAway() {
+			return 1
+		}
+		return 0
+	})
 	gauge("greffier_spool_sync_errors", "Times at which the spool could not be synced to its disk.", func() float64 { return float64(s.Stats().SyncErrors) })
 	gauge("greffier_spool_free_bytes", "Free space on the spool's disk.", func() float64 {
 		n, err := s.Free()

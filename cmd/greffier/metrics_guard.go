@@ -2,6 +2,7 @@ package main
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
+	"time"
 
 	"github.com/greffier/greffier/siprec/srs"
 )
@@ -40,6 +41,12 @@ func (m *metrics) guard(a *admission) *guardMetrics {
 		return -1
 	})
 	gauge("greffier_spool_backlog_bytes", "Bytes in the spool of recordings that have ended and wait to be stored.", nil, func() float64 { return float64(a.load().waiting.Bytes) })
+	gauge("greffier_spool_oldest_seconds", "How long the recording that has waited longest to be stored has waited; 0: none waits.", nil, func() float64 {
+		if oldest := a.load().waiting.Oldest; !oldest.IsZero() {
+			return time.Since(oldest).Seconds()
+		}
+		return 0
+	})
 	return g
 }
 

@@ -6,12 +6,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // A Backlog is what has ended and is still in the spool.
 type Backlog struct {
 	Recordings int
-	Bytes      int64 // of all their files
+	Bytes      int64     // of all their files
+	Oldest     time.Time // when the one that has waited longest was last written to, by its file's time; zero: none waits
 }
 
 // Backlog sums up the recordings that nobody writes to. It reads folders and no file, some microseconds for each recording.
@@ -35,8 +37,13 @@ func (s *Spool) Backlog() (Backlog, error) {
 		}
 		b.Recordings++
 		for _, f := range files {
-			if info, err := f.Info(); err == nil {
-				b.Bytes += info.Size()
+			info, err := f.Info()
+			if err != nil {
+				continue
+			}
+			b.Bytes += info.Size()
+			if at := info.ModTime(); b.Oldest.IsZero() || at.Before(b.Oldest) {
+				b.Oldest = at
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package spool_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/greffier/greffier/storage/spool"
 )
@@ -12,6 +13,9 @@ func TestBacklog(t *testing.T) {
 	check := func(recordings int, atLeast int64) {
 		t.Helper()
 		b, err := s.Backlog()
+		if b.Oldest.IsZero() != (recordings == 0) || time.Since(b.Oldest) > time.Minute && recordings > 0 {
+			t.Errorf("the oldest of %d is of %s", recordings, b.Oldest)
+		}
 		if err != nil || b.Recordings != recordings || b.Bytes < atLeast || recordings == 0 && b.Bytes != 0 {
 			t.Errorf("%+v, %v; want %d recordings of %d bytes or more", b, err, recordings, atLeast)
 		}
