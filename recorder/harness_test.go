@@ -61,6 +61,7 @@ type benchParts struct {
 	ports      media.Config
 	clock      func() time.Time
 	observe    func(recorder.Observation)
+	workers    int
 }
 
 func newBenchWith(t *testing.T, parts benchParts) *bench {
@@ -91,7 +92,7 @@ func newBenchWith(t *testing.T, parts benchParts) *bench {
 	rec, err := recorder.New(recorder.Config{
 		Directory: b.directory.Load, Objectors: b.objectors.Load,
 		Policy: func() *policy.Policy { return p }, Receiver: receiver, Spool: sp, Keys: keys, Store: store, Catalog: cat, Audit: log, PseudonymKey: make([]byte, 32),
-		Clock: parts.clock, Observe: parts.observe,
+		Clock: parts.clock, Observe: parts.observe, Workers: parts.workers,
 	})
 	must(err)
 	must(rec.Recover(t.Context()))
