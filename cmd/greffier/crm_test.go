@@ -230,7 +230,7 @@ func TestCustomerSystemDecides(t *testing.T) {
 				c.answers(w, r)
 			}))
 			t.Cleanup(server.Close)
-			s := start(t, t.TempDir(), trial(t, "consent: {mode: opt_in_all, unknown: hold, within: PT3S, objection: destroy}"), "--consent-ask-url="+server.URL)
+			s := start(t, t.TempDir(), trial(t, "consent: {mode: opt_in_all, unknown: hold, within: PT3S}"), "--consent-ask-url="+server.URL)
 			s.talk(conversation(trialPhase), 2*trialPhase)
 			row := s.ended(1)[0]
 			if asked.Load() != 1 {
