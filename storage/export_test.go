@@ -4,6 +4,8 @@ package storage
 var (
 	ParseDirMeta = parseDirMeta
 	CheckPrefix  = checkPrefix
+	JudgeClock   = judgeClock
+	LongestDays  = longestDays
 )
 
 // EncodeAgain writes metadata that were parsed.
@@ -11,3 +13,12 @@ func EncodeAgain(m *dirMeta) ([]byte, error) { return m.encode() }
 
 // OnStep calls f at each step of a change.
 func (d *Dir) OnStep(f func(string)) { d.step = f }
+
+// Judge makes a report of the answers to a probe, by the names of its rows.
+func Judge(got map[string]string) Report {
+	seen := map[string]sight{}
+	for name, answer := range got {
+		seen[name] = sight{got: answer}
+	}
+	return judge(seen)
+}
