@@ -1,10 +1,11 @@
 package storage
 
+import "time"
+
 // Tests of the package's inside.
 var (
 	ParseDirMeta = parseDirMeta
 	CheckPrefix  = checkPrefix
-	JudgeClock   = judgeClock
 	LongestDays  = longestDays
 )
 
@@ -22,3 +23,6 @@ func Judge(got map[string]string) Report {
 	}
 	return judge(seen)
 }
+
+// ClockIsRight says whether a service's clock that is ahead by so much is near enough.
+func ClockIsRight(skew time.Duration) bool { return judgeClock(skew).got == clockWant() }

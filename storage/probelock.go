@@ -17,8 +17,25 @@ import (
 const probeText = "A self-test of the store. It may be deleted when its lock has ended.\n"
 
 // put writes an object of this probe's own, through the store that recordings go through.
-func (p *prober) put(ctx context.Context, name string, o PutOptions) (Ref, error) {
-	return p.s.Put(ctx, p.dir+name, strings.NewReader(probeText), int64(len(probeText)), o)
+func (p *prober) put(ctx context.Context, name string) (Ref, error) {
+	return p.s.Put(ctx, p.dir+name, strings.NewReader(probeText), int64(len(probeText)), PutOptions{})
+}
+
+// putLocked writes an object and locks it for a time. The lock is not in force when the service says so: what is asked of the object
+// then fails.
+func (p *prober) putLocked(ctx context.Context, name string, m Mode, d time.Duration) (ref Ref, r Retention, err error) {
+	if ref, err = p.put(ctx, name); err != nil {
+		return ref, r, err
+	}
+	r = p.until(m, d)
+	said, _, err := p.retain(ctx, ref, r)
+	if err != nil {
+		return ref, r, fmt.Errorf("%s: %w", rowLockLater, err)
+	}
+	if said != "" {
+		p.seen[rowLockLater] = sight{gotDenied, said}
+	}
+	return ref, r, nil
 }
 
 // until is a lock from now on, by the service's clock.
@@ -94,26 +111,9 @@ func (p *prober) inTime(row string, r Retention) {
 	}
 }
 
-// brief makes the object whose lock ends while the others are attacked.
-func (p *prober) brief(ctx context.Context) (ref Ref, err error) {
-	r := p.until(Governance, probeBrief)
-	ref, err = p.put(ctx, "brief", PutOptions{})
-	if err != nil {
-		return ref, err
-	}
-	said, _, err := p.retain(ctx, ref, r)
-	if err != nil {
-		return ref, fmt.Errorf("%s: %w", rowLockLater, err)
-	}
-	if said != "" {
-		p.seen[rowLockLater] = sight{gotDenied, said}
-	}
-	return ref, nil
-}
-
 // unlocked deletes an object that nothing locks. It tells whether locks can be looked at at all.
 func (p *prober) unlocked(ctx context.Context) (may bool, err error) {
-	ref, err := p.put(ctx, "unlocked", PutOptions{})
+	ref, err := p.put(ctx, "unlocked")
 	if err != nil {
 		return false, err
 	}
@@ -137,8 +137,8 @@ func (p *prober) compliance(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if gone {
-			if ref, was, err = p.ofTheDay(ctx); err != nil || was.IsZero() {
+		if gone { // the others are asked of one more
+			if ref, was, err = p.putLocked(ctx, d.row, Compliance, probeLock); err != nil {
 				return err
 			}
 		}
@@ -150,7 +150,7 @@ func (p *prober) compliance(ctx context.Context) error {
 	if p.seen[rowExtend].got == gotAllowed {
 		was = longer
 	}
-	sooner := Retention{Compliance, was.Until.Add(-time.Minute)}
+	sooner := Retention{Compliance, was.Until.Add(-time.Second)}
 	if err := p.setRow(ctx, rowShorten, ref, was, sooner); err != nil {
 		return err
 	}
@@ -192,8 +192,7 @@ func (p *prober) ofTheDay(ctx context.Context) (ref Ref, r Retention, err error)
 
 // governance attacks an object under a short GOVERNANCE lock, last with the header that only an eraser's credentials may send.
 func (p *prober) governance(ctx context.Context) error {
-	was := p.until(Governance, probeLock)
-	ref, err := p.put(ctx, "governance", PutOptions{Retention: was})
+	ref, was, err := p.putLocked(ctx, "governance", Governance, probeLock)
 	if err != nil {
 		return err
 	}
@@ -212,7 +211,7 @@ func (p *prober) governance(ctx context.Context) error {
 
 // marker deletes a locked object by its key alone: that may hide it, and no more.
 func (p *prober) marker(ctx context.Context) error {
-	ref, err := p.put(ctx, "marker", PutOptions{Retention: p.until(Governance, probeLock)})
+	ref, lock, err := p.putLocked(ctx, "marker", Governance, probeLock)
 	if err != nil {
 		return err
 	}
@@ -221,21 +220,24 @@ func (p *prober) marker(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", rowMarker, err)
 	}
-	there, err := p.there(ctx, ref)
-	if err != nil {
-		return fmt.Errorf("%s: %w", rowMarker, err)
-	}
-	hidden, err := p.there(ctx, Ref{Key: ref.Key})
-	if err != nil {
-		return fmt.Errorf("%s: %w", rowMarker, err)
-	}
-	switch hidden = !hidden; {
-	case !there:
+	info, err := p.s.stat(ctx, ref)
+	if errors.Is(err, ErrNotFound) {
 		p.seen[rowMarker] = sight{"version deleted", said}
+		return nil
+	} else if err != nil {
+		return fmt.Errorf("%s: %w", rowMarker, err)
+	}
+	shown, err := p.there(ctx, Ref{Key: ref.Key})
+	if err != nil {
+		return fmt.Errorf("%s: %w", rowMarker, err)
+	}
+	switch {
 	case said != "":
 		p.seen[rowMarker] = sight{gotDenied, said}
-	case !hidden:
+	case shown:
 		p.seen[rowMarker] = sight{got: "no marker"}
+	case !info.Retention.Equal(lock):
+		p.seen[rowMarker] = sight{"marker, lock not shown", fmt.Sprintf("behind a marker the retention of a version reads %v", info.Retention)}
 	default:
 		p.seen[rowMarker] = sight{got: gotMarker}
 	}
@@ -244,7 +246,7 @@ func (p *prober) marker(ctx context.Context) error {
 
 // hold sets a legal hold, and tries to delete what it holds with the header for GOVERNANCE, which must not matter to it.
 func (p *prober) hold(ctx context.Context) error {
-	ref, err := p.put(ctx, "hold", PutOptions{})
+	ref, err := p.put(ctx, "hold")
 	if err != nil {
 		return err
 	}
@@ -274,8 +276,7 @@ func (p *prober) hold(ctx context.Context) error {
 
 // batch deletes in one request what is not locked any more and what is, in this order: an answer for the first is none for the second.
 func (p *prober) batch(ctx context.Context, expired Ref) error {
-	r := p.until(Compliance, probeLock)
-	locked, err := p.put(ctx, "batch", PutOptions{Retention: r})
+	locked, r, err := p.putLocked(ctx, "batch", Compliance, probeLock)
 	if err != nil {
 		return err
 	}
@@ -337,7 +338,7 @@ func (p *prober) wait(ctx context.Context, until time.Time) error {
 
 // once writes a key that has an object, on the condition that it has none.
 func (p *prober) once(ctx context.Context) error {
-	ref, err := p.put(ctx, "once", PutOptions{})
+	ref, err := p.put(ctx, "once")
 	if err != nil {
 		return err
 	}
@@ -352,7 +353,7 @@ func (p *prober) once(ctx context.Context) error {
 
 // onceParts does the same with an upload in parts, where the condition counts at its end.
 func (p *prober) onceParts(ctx context.Context) error {
-	ref, err := p.put(ctx, "parts", PutOptions{})
+	ref, err := p.put(ctx, "parts")
 	if err != nil {
 		return err
 	}

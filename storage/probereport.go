@@ -113,7 +113,7 @@ var checks = []check{
 	{name: rowExtend, want: gotAllowed, why: "a lock cannot be made longer, and that it cannot be made shorter proves nothing"},
 	{name: rowShorten, want: gotDenied, why: "a COMPLIANCE lock can be made shorter, and the object then deleted"},
 	{name: rowWeaken, want: gotDenied, why: "a COMPLIANCE lock can be made a GOVERNANCE lock, and that be got around"},
-	{name: rowMarker, want: gotMarker, why: "a deletion by key destroys a locked version, or hides nothing"},
+	{name: rowMarker, want: gotMarker, why: "an object that was deleted by its key, or hidden by a lifecycle rule, is not kept or not seen to be locked"},
 	{name: rowGovernance, want: gotDenied, deletes: true, why: "a GOVERNANCE lock locks nothing"},
 	{name: rowGovernanceSooner, want: gotDenied, why: "a GOVERNANCE lock can be made shorter by anybody who may lock"},
 	{name: rowBypass, want: gotDenied, deletes: true, why: "the recorder's own credentials can get around GOVERNANCE locks: give it some without s3:BypassGovernanceRetention"},
