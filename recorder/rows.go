@@ -149,3 +149,16 @@ func unrecorded(id string, d decisionData) catalog.Recording {
 	}
 	return row
 }
+
+// decisionOf is what a row of a call that was not recorded says of the decision: the reverse of unrecorded.
+func decisionOf(row catalog.Recording) decisionData {
+	d := decisionData{
+		Decision: Decision{Class: row.Class, Rule: row.Rule, Reason: row.Reason, Detail: row.Detail, PolicyDigest: row.PolicyDigest, At: row.StartedAt},
+		SRC:      row.SRC, Tenant: row.Tenant, CallHash: row.CallKeyHash, RecordingSession: row.RecordingSession, Parties: []partyHash{},
+	}
+	d.Links, d.Group = row.Links, row.GroupHash
+	for _, p := range row.Participants {
+		d.Parties = append(d.Parties, partyHash{AOR: p.AOR, Number: p.Number})
+	}
+	return d
+}

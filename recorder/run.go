@@ -243,35 +243,3 @@ func (r *Recorder) closeOpen(ctx context.Context, id string, key *seal.Key, h *h
 	}
 	return errors.Join(entry.append(w), w.Close())
 }
-
-// Recover gives the sessions that were not recorded, and that a crash cut, an end in log and catalog. It is called once,
-// before the first session is taken; what was recorded is Run's business.
-func (r *Recorder) Recover(ctx context.Context) error {
-	rows, err := r.cfg.Catalog.List(ctx, catalog.Query{State: catalog.StateNotRecorded, NotEnded: true})
-	if err != nil {
-		return fmt.Errorf("list open sessions: %w", err)
-	}
-	for _, row := range rows {
-		now := utcMS(r.cfg.Clock())
-		if err := r.witness(ctx, EventEnded, row.ID, "", endedData{Cause: string(siprec.EndRestart), At: now}); err != nil {
-			return err
-		}
-		if err := endRow(ctx, r.cfg.Catalog, row.ID, now); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// endRow notes the end of a session that was not recorded.
-func endRow(ctx context.Context, c *catalog.Catalog, id string, at time.Time) error {
-	row, err := c.Get(ctx, id)
-	if err != nil {
-		return fmt.Errorf("end session: %w", err)
-	}
-	row.EndedAt = utcMS(at)
-	if err := c.Put(ctx, row); err != nil {
-		return fmt.Errorf("end session: %w", err)
-	}
-	return nil
-}

@@ -20,6 +20,9 @@ const (
 	keepRecording                // in the spool
 )
 
+// reasonInterrupted is the reason of a call of which it was not known yet whether it may be kept when the program was cut off.
+const reasonInterrupted policy.Reason = "interrupted"
+
 // reasonNotMarked is the reason of a call that was to begin on a mark, and had none.
 const reasonNotMarked policy.Reason = "not_marked"
 
