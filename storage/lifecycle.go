@@ -62,14 +62,17 @@ type LifecycleRule struct {
 
 func (r LifecycleRule) String() string {
 	var parts []string
-	add := func(days int, text string) {
-		if days > 0 {
-			parts = append(parts, fmt.Sprintf(text, days))
+	add := func(text string, days int) {
+		switch {
+		case days == 1:
+			parts = append(parts, text+" after a day")
+		case days > 1:
+			parts = append(parts, fmt.Sprintf("%s after %d days", text, days))
 		}
 	}
-	add(r.Days, "hide after %d days")
-	add(r.NoncurrentDays, "delete hidden versions after %d days")
-	add(r.AbortDays, "abort uploads after %d days")
+	add("hide", r.Days)
+	add("delete hidden versions", r.NoncurrentDays)
+	add("abort uploads", r.AbortDays)
 	if r.Markers {
 		parts = append(parts, "remove markers that hide nothing")
 	}

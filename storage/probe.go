@@ -143,7 +143,7 @@ func (p *prober) bucket(ctx context.Context) (ready bool, err error) {
 		return false, nil
 	}
 	p.seen[rowVersioning] = sight{got: gotEnabled}
-	lock, _, _, _, err := c.GetObjectLockConfig(ctx, p.s.bucket)
+	lock, mode, validity, unit, err := c.GetObjectLockConfig(ctx, p.s.bucket)
 	if said, err = p.answered(ctx, err); err != nil {
 		return false, fmt.Errorf("ask for object lock: %w", err)
 	}
@@ -161,6 +161,9 @@ func (p *prober) bucket(ctx context.Context) (ready bool, err error) {
 		return false, nil
 	}
 	p.seen[rowLock] = sight{got: gotEnabled}
+	if mode != nil && validity != nil && unit != nil {
+		p.seen[rowLock] = sight{"default retention", fmt.Sprintf("%s, %d %s: remove it, it would lock what may still have to be erased", *mode, *validity, *unit)}
+	}
 	return true, nil
 }
 

@@ -103,7 +103,7 @@ type check struct {
 // checks is the table, in the order in which the service is asked.
 var checks = []check{
 	{name: rowVersioning, want: gotEnabled, why: "without versions nothing can be locked: enable versioning and object lock, or make a new bucket with them"},
-	{name: rowLock, want: gotEnabled, why: "nothing can be locked: enable object lock, or make a new bucket with it"},
+	{name: rowLock, want: gotEnabled, why: "object lock has to be on, without a default retention: many services allow it only when a bucket is made"},
 	{name: rowClock, want: clockWant(), why: "locks end by the service's clock: set this machine's, or the service's, by NTP"},
 	{name: rowDelete, want: gotAllowed, why: "what expires is never deleted, and that deletions are denied below proves nothing: allow s3:DeleteObjectVersion"},
 	{name: rowLockLater, want: gotAllowed, why: "what was uploaded cannot be locked: allow s3:PutObjectRetention"},
