@@ -271,7 +271,7 @@ func TestLifecycle(t *testing.T) {
 	if p := apply(class("qa", year)); p.State != storage.LifecycleInStep {
 		t.Errorf("%+v", p)
 	}
-	writer := newStore(t, limited(t, m, s.Bucket(), writerPolicy))
+	writer := newStore(t, limited(t, m, s.Bucket(), rolePolicy(t, "writer")))
 	want, _ := plan(class("qa", half))
 	if _, err := writer.ApplyLifecycle(ctx, want); err == nil || !strings.Contains(err.Error(), "permissions") {
 		t.Errorf("the recorder's own credentials change lifecycle rules: %v", err)

@@ -2,7 +2,6 @@ package storage_test
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"path"
 	"slices"
@@ -18,16 +17,11 @@ import (
 	"github.com/greffier/greffier/storage/storagetest"
 )
 
-// writerPolicy is that of docs/storage.md for the recorder's own credentials.
-const writerPolicy = `{"Version":"2012-10-17","Statement":[
- {"Effect":"Allow","Action":["s3:ListBucket","s3:ListBucketVersions","s3:GetBucketLocation","s3:GetBucketVersioning","s3:GetBucketObjectLockConfiguration","s3:GetLifecycleConfiguration"],"Resource":["arn:aws:s3:::%[1]s"]},
- {"Effect":"Allow","Action":["s3:PutObject","s3:GetObject","s3:GetObjectVersion","s3:PutObjectRetention","s3:GetObjectRetention","s3:PutObjectLegalHold","s3:GetObjectLegalHold","s3:DeleteObject","s3:DeleteObjectVersion","s3:AbortMultipartUpload"],"Resource":["arn:aws:s3:::%[1]s/*"]}]}`
-
 // limited gives credentials that may do what a policy says, and no more.
 func limited(t *testing.T, m *storagetest.MinIO, bucket, policy string) storage.S3Config {
 	t.Helper()
 	creds, err := credentials.NewSTSAssumeRole(m.Config.Endpoint, credentials.STSAssumeRoleOptions{
-		AccessKey: m.Config.AccessKey, SecretKey: string(m.Config.SecretKey), Policy: fmt.Sprintf(policy, bucket),
+		AccessKey: m.Config.AccessKey, SecretKey: string(m.Config.SecretKey), Policy: strings.ReplaceAll(policy, "BUCKET", bucket),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +55,7 @@ func TestProbe(t *testing.T) {
 	m := storagetest.StartMinIO(t)
 	raw := rawClient(t, m.Config)
 	bucket := m.NewBucket(t).Bucket()
-	s := newStore(t, limited(t, m, bucket, writerPolicy))
+	s := newStore(t, limited(t, m, bucket, rolePolicy(t, "writer")))
 	t.Run("Writer", func(t *testing.T) { testProbeWriter(t, s) })
 	ended := time.Now().Add(11 * time.Second) // by then every short lock of it has
 	t.Run("Root", func(t *testing.T) {
@@ -83,7 +77,7 @@ func TestProbe(t *testing.T) {
 		}
 	})
 	t.Run("NoDeletion", func(t *testing.T) {
-		policy := strings.ReplaceAll(strings.ReplaceAll(writerPolicy, `,"s3:DeleteObject","s3:DeleteObjectVersion"`, ""), `"s3:PutObjectLegalHold",`, "")
+		policy := strings.NewReplacer(`"s3:DeleteObject",`, "", `"s3:DeleteObjectVersion"`, `"s3:GetObjectTagging"`, `"s3:PutObjectLegalHold",`, "").Replace(rolePolicy(t, "writer"))
 		rep, err := newStore(t, limited(t, m, m.NewBucket(t).Bucket(), policy)).Probe(t.Context(), storage.ProbeOptions{})
 		if err != nil {
 			t.Fatal(err)

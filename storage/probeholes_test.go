@@ -180,7 +180,7 @@ func testProbeFindsHoles(t *testing.T, m *storagetest.MinIO) {
 	// Most of a probe is waiting for a lock to end: all wait at the same time.
 	var wg sync.WaitGroup
 	for _, h := range all {
-		cfg := limited(t, m, m.NewBucket(t).Bucket(), writerPolicy)
+		cfg := limited(t, m, m.NewBucket(t).Bucket(), rolePolicy(t, "writer"))
 		cfg.Endpoint, cfg.CAFile = newHoles(t, m, h.open...), ""
 		s := newStore(t, cfg)
 		wg.Go(func() { h.rep, h.err = s.Probe(t.Context(), storage.ProbeOptions{}) })
