@@ -65,6 +65,11 @@ func (a *Archive) Annotate(ctx context.Context, id string, doc Analysis, actor s
 			return nil, err
 		}
 		entry.State = catalog.AnalysisStored
+		if a.isHeld(ctx, id) {
+			if err := a.Store.Hold(ctx, storage.Ref{Key: entry.Object.Key, VersionID: entry.Object.Version}, true); err != nil {
+				return nil, err
+			}
+		}
 		data.Object = ObjectRef{Key: entry.Object.Key, VersionID: entry.Object.Version, SHA256: entry.Object.SHA256, Size: entry.Object.Size}
 		if err := a.Catalog.PutAnalysis(context.WithoutCancel(ctx), entry); err != nil {
 			return nil, err

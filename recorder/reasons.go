@@ -24,6 +24,8 @@ const (
 	EventRedacted        = "recording.redacted"
 	EventAnalysisWritten = "analysis.written"
 	EventAnalysisExpired = "analysis.expired"
+	EventHoldPlaced      = "hold.placed"   // of a recording, or, without a subject, of the hold itself
+	EventHoldReleased    = "hold.released" // likewise
 )
 
 // destroyedData is the data of EventDestroyed.

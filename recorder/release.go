@@ -86,6 +86,9 @@ func (a *Archive) unlocked(ctx context.Context, row catalog.Recording) (done fun
 	if row.State == catalog.StateLocked {
 		return nil, lockedUntil(row, row.LockedUntil)
 	}
+	if err := a.heldError(ctx, row); err != nil {
+		return nil, err
+	}
 	now := a.now()
 	switch free, err := a.Catalog.Occupy(ctx, row.ID, now, now.Add(workLimit)); {
 	case err != nil:

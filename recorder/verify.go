@@ -28,6 +28,7 @@ type VerifyReport struct {
 	NotRecorded int      `json:"not_recorded"` // decided not to record, and nothing kept
 	Unfinished  int      `json:"unfinished"`   // in progress, or waiting in the spool
 	Gone        int      `json:"gone"`         // expired or destroyed, and nothing left that can be read
+	Held        int      `json:"held"`         // under a legal hold
 	Documents   int      `json:"documents"`    // about recordings, read whole, hashed and opened
 	Problems    []string `json:"problems"`
 	Notices     []string `json:"notices"` // worth knowing, and nobody's promise
@@ -89,7 +90,7 @@ func (a *Archive) Verify(ctx context.Context, progress func(done int)) (VerifyRe
 		progress(rep.Recordings)
 	}
 	a.verifyStrangers(ctx, known, pairs, stories, &rep)
-	if err := a.verifyAnalyses(ctx, &rep); err != nil {
+	if err := errors.Join(a.verifyAnalyses(ctx, &rep), a.verifyHolds(ctx, &rep)); err != nil {
 		return rep, err
 	}
 	sort.Strings(rep.Problems)
@@ -224,6 +225,7 @@ func (a *Archive) verifyRecording(ctx context.Context, row catalog.Recording, p 
 		bad("the store does not have the objects that the catalog names")
 		return out
 	}
+	out = append(out, a.verifyHeld(ctx, row, p, rep)...)
 	side, err := a.sidecar(ctx, row)
 	if err != nil {
 		bad("sidecar: %v", err)
