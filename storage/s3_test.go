@@ -24,8 +24,8 @@ import (
 	"github.com/greffier/greffier/storage/storagetest"
 )
 
-// rawClient talks to the service without our care.
-func rawClient(t *testing.T, m *storagetest.MinIO) *minio.Client {
+// transportOf trusts the service.
+func transportOf(t *testing.T, m *storagetest.MinIO) *http.Transport {
 	t.Helper()
 	pem, err := os.ReadFile(m.Config.CAFile)
 	if err != nil {
@@ -35,8 +35,14 @@ func rawClient(t *testing.T, m *storagetest.MinIO) *minio.Client {
 	pool.AppendCertsFromPEM(pem)
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}
 	t.Cleanup(transport.CloseIdleConnections)
+	return transport
+}
+
+// rawClient talks to the service without our care.
+func rawClient(t *testing.T, m *storagetest.MinIO) *minio.Client {
+	t.Helper()
 	client, err := minio.New(strings.TrimPrefix(m.Config.Endpoint, "https://"), &minio.Options{
-		Creds: credentials.NewStaticV4(m.Config.AccessKey, string(m.Config.SecretKey), ""), Secure: true, Transport: transport,
+		Creds: credentials.NewStaticV4(m.Config.AccessKey, string(m.Config.SecretKey), ""), Secure: true, Transport: transportOf(t, m),
 	})
 	if err != nil {
 		t.Fatal(err)
