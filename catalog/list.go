@@ -128,6 +128,27 @@ func (c *Catalog) All(ctx context.Context) iter.Seq2[Recording, error] {
 	}
 }
 
+// Gone gives the ids of all recordings of which only the row is left.
+func (c *Catalog) Gone(ctx context.Context) (map[string]bool, error) {
+	rows, err := c.read.QueryContext(ctx, "SELECT id FROM recordings WHERE gone_at > 0")
+	if err != nil {
+		return nil, fmt.Errorf("list what is gone: %w", err)
+	}
+	defer rows.Close()
+	out := map[string]bool{}
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, fmt.Errorf("list what is gone: %w", err)
+		}
+		out[id] = true
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("list what is gone: %w", err)
+	}
+	return out, nil
+}
+
 // where gives the query's condition with its arguments.
 func (q Query) where() (string, []any, error) {
 	conditions := []string{"1 = 1"}

@@ -154,6 +154,9 @@ func (a *Archive) Analysis(ctx context.Context, docID, actor string) (Analysis, 
 	if entry.State != catalog.AnalysisStored || !entry.RetainUntil.After(a.now()) {
 		return Analysis{}, fmt.Errorf("open document: %w: it is %s, and its term ends at %s", ErrNotPlayable, entry.State, entry.RetainUntil.Format(time.RFC3339))
 	}
+	if err := a.mayUse(ctx, entry.Recording, ""); err != nil {
+		return Analysis{}, fmt.Errorf("open document: %w", err)
+	}
 	if err := a.witness(ctx, EventViewed, entry.Recording, actor, "", analysisData{Document: docID, Kind: AnalysisKind(entry.Kind)}); err != nil {
 		return Analysis{}, err
 	}

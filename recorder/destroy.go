@@ -113,7 +113,9 @@ func (a *Archive) destroy(ctx context.Context, g grave) error {
 	if away != nil && row.State == catalog.StateLocked {
 		return fmt.Errorf("destroy recording: %w", away)
 	}
-	if _, keyErr := a.Keys.Get(ctx, g.id); !there.locked.IsZero() && !errors.Is(keyErr, seal.ErrDestroyed) {
+	// What is redacted was looked at before that: its key goes, whatever the store keeps of its bytes.
+	mayStay := g.reason == DestroyedRedacted && !there.held()
+	if _, keyErr := a.Keys.Get(ctx, g.id); !there.locked.IsZero() && !mayStay && !errors.Is(keyErr, seal.ErrDestroyed) {
 		err := lockedUntil(row, there.locked)
 		return errors.Join(err, a.witness(ctx, EventDestroyed, g.id, g.actor, audit.Failed, destroyedData{Reason: g.reason, Why: g.why, Left: true}))
 	}
@@ -128,11 +130,15 @@ func (a *Archive) destroy(ctx context.Context, g grave) error {
 		if away != nil {
 			return nil, away // nothing can be read any more; the bytes go when the store is back
 		}
-		left, err := a.erase(ctx, there.free)
+		eraseNow := a.erase
+		if g.reason == DestroyedRedacted {
+			eraseNow = a.eraseBound
+		}
+		left, err := eraseNow(ctx, there)
 		if err != nil {
 			return nil, err
 		}
-		data.Left = left || !there.locked.IsZero()
+		data.Left = left
 		if err := a.endAnalyses(ctx, g.id); err != nil {
 			return nil, err
 		}
@@ -176,12 +182,14 @@ func lockedUntil(row catalog.Recording, until time.Time) error {
 	if row.LockMode == string(storage.Compliance) {
 		return fmt.Errorf("recording %s is locked in COMPLIANCE mode, which nobody can end before %s: %w", row.ID, at, storage.ErrLocked)
 	}
-	return fmt.Errorf("recording %s is locked until %s; only who has the right to bypass %s retention in the store can end that, with the store's own tools, and Greffier never asks for it: %w",
+	return fmt.Errorf("recording %s is locked until %s; only who has the right to bypass %s retention can end that: configure the eraser's credentials, to redact it, or to have it erased by two persons: %w",
 		row.ID, at, row.LockMode, storage.ErrLocked)
 }
 
 // elsewhere tells a doom that another deed carries out.
-func elsewhere(reason string) bool { return DestroyReason(reason) == DestroyedExpired }
+func elsewhere(reason string) bool {
+	return DestroyReason(reason) == DestroyedExpired || DestroyReason(reason) == DestroyedErased
+}
 
 // destroyDoomed destroys everything that is doomed and due, and that no call writes to. What the store locks cannot be, and is let be:
 // its term ends it. What is held waits until it is released.

@@ -203,8 +203,12 @@ func (a *Archive) overdue(ctx context.Context, id string) error {
 		return err
 	}
 	d, doomed, err := a.Catalog.DoomOf(ctx, id)
+	e, noErasure := a.Catalog.ErasureOf(ctx, id)
 	switch {
 	case err != nil:
+		return err
+	case noErasure == nil && e.State == catalog.ErasureApproved:
+		_, err := a.carryOut(ctx, e)
 		return err
 	case !row.RetainUntil.IsZero() && !row.RetainUntil.After(a.now()):
 		return a.expire(ctx, row)

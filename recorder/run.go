@@ -245,9 +245,13 @@ func (r *Recorder) closeOpen(ctx context.Context, id string, key *seal.Key, h *h
 	return errors.Join(entry.append(w), w.Close())
 }
 
-// Recover gives the sessions that were not recorded, and that a crash cut, an end in log and catalog. It is called once,
+// Recover gives the sessions that were not recorded, and that a crash cut, an end in log and catalog, and destroys keys again that a backup brought
+// back. It is called once,
 // before the first session is taken; what was recorded is Run's business.
 func (r *Recorder) Recover(ctx context.Context) error {
+	if err := r.archive().destroyRestored(ctx); err != nil {
+		return fmt.Errorf("destroy keys that a backup brought back: %w", err)
+	}
 	rows, err := r.cfg.Catalog.List(ctx, catalog.Query{State: catalog.StateNotRecorded, NotEnded: true})
 	if err != nil {
 		return fmt.Errorf("list open sessions: %w", err)

@@ -90,7 +90,7 @@ func (a *Archive) Verify(ctx context.Context, progress func(done int)) (VerifyRe
 		progress(rep.Recordings)
 	}
 	a.verifyStrangers(ctx, known, pairs, stories, &rep)
-	if err := errors.Join(a.verifyAnalyses(ctx, &rep), a.verifyHolds(ctx, &rep)); err != nil {
+	if err := errors.Join(a.verifyAnalyses(ctx, &rep), a.verifyHolds(ctx, &rep), a.verifyErasures(ctx, &rep)); err != nil {
 		return rep, err
 	}
 	sort.Strings(rep.Problems)
@@ -147,7 +147,7 @@ func (s *story) tell(e audit.Entry) error {
 		s.locked = true
 	case e.Type == EventAbandoned && done:
 		s.undone = true
-	case e.Type == EventExpired || e.Type == EventDestroyed:
+	case e.Type == EventExpired || e.Type == EventDestroyed || e.Type == EventShredded:
 		s.gone = s.gone || done || e.Outcome == audit.Intended // the key may be gone, and a crash have come before the other event
 	}
 	return nil
@@ -168,7 +168,7 @@ func (a *Archive) verifyRow(ctx context.Context, row catalog.Recording, p pair, 
 	case catalog.StateNotRecorded:
 		rep.NotRecorded++
 		return a.verifyNothing(ctx, row, p, s)
-	case catalog.StateExpired, catalog.StateDestroyed:
+	case catalog.StateExpired, catalog.StateDestroyed, catalog.StateShredded, catalog.StateErased:
 		rep.Gone++
 		return a.verifyGone(ctx, row, p, s)
 	}

@@ -82,6 +82,10 @@ func (a *Archive) verifyGone(ctx context.Context, row catalog.Recording, p pair,
 		out = append(out, fmt.Sprintf("it is %s, and a spool file exists", row.State))
 	}
 	for _, o := range []storage.Info{p.audio, p.sidecar} {
+		if o.Key != "" && row.State == catalog.StateErased {
+			out = append(out, fmt.Sprintf("it is erased, and %s is in the store", o.Key))
+			continue
+		}
 		ended := row.Gone.At
 		if o.Retention.Until.After(ended) {
 			ended = o.Retention.Until
