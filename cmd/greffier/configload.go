@@ -166,6 +166,12 @@ func (c Config) check() error {
 	if c.Store.Type == "s3" && (c.Store.S3.Endpoint == "" || c.Store.S3.Bucket == "") {
 		problems = append(problems, errors.New("store.s3: endpoint and bucket are needed"))
 	}
+	switch s := c.Store.S3; {
+	case (s.EraserAccessKey == "") != (s.EraserSecretKeyFile == ""):
+		problems = append(problems, errors.New("store.s3: eraser_access_key and eraser_secret_key_file are needed together"))
+	case s.EraserAccessKey != "" && s.EraserAccessKey == s.AccessKey:
+		problems = append(problems, errors.New("store.s3: the eraser needs credentials of its own: whoever can lock must not be able to bypass the lock"))
+	}
 	if c.Media.Missing <= 0 {
 		problems = append(problems, errors.New("media.missing: must be longer than nothing"))
 	}
