@@ -24,6 +24,21 @@ type Objection struct {
 	Proof   string // reference of what proves it; may be empty
 }
 
+// Check says what is wrong with an objection, without naming anybody.
+func (o Objection) Check() error {
+	switch {
+	case o.Address == "":
+		return errors.New("number, aor: whose objection is it?")
+	case len(o.Address) > maxAddress:
+		return fmt.Errorf("number, aor: at most %d bytes", maxAddress)
+	case !slices.Contains(signalSources, o.Source):
+		return fmt.Errorf("source: must be one of %v", signalSources)
+	case len(o.Proof) > maxProof:
+		return fmt.Errorf("proof: at most %d bytes", maxProof)
+	}
+	return nil
+}
+
 // An ObjectionEntry is what the list has of an objection.
 type ObjectionEntry struct {
 	Hash   string              `json:"hash"` // of the address
@@ -121,18 +136,15 @@ func (s *Server) object(w http.ResponseWriter, r *http.Request) {
 	if body.Source == "" {
 		body.Source = policy.FromAPI
 	}
-	switch {
-	case err != nil:
-	case !slices.Contains(signalSources, body.Source):
-		err = fmt.Errorf("source: must be one of %v", signalSources)
-	case len(body.Proof) > maxProof:
-		err = fmt.Errorf("proof: at most %d bytes", maxProof)
+	o := Objection{Address: address, Source: body.Source, Proof: body.Proof}
+	if err == nil {
+		err = o.Check()
 	}
 	if err != nil {
 		fail(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	s.done(w, r, s.cfg.Objections.Add(r.Context(), Objection{Address: address, Source: body.Source, Proof: body.Proof}, actor))
+	s.done(w, r, s.cfg.Objections.Add(r.Context(), o, actor))
 }
 
 // withdraw takes an objection off the list.

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"iter"
@@ -56,6 +57,18 @@ func (c *Catalog) Facts(ctx context.Context, since time.Time) iter.Seq2[Facts, e
 			yield(Facts{}, fmt.Errorf("list facts: %w", err))
 		}
 	}
+}
+
+// DeleteFacts deletes those of one call; none is no error.
+func (c *Catalog) DeleteFacts(ctx context.Context, id string) error {
+	return c.inTx(ctx, func(tx *sql.Tx) error { return deleteFacts(ctx, tx, id) })
+}
+
+func deleteFacts(ctx context.Context, tx *sql.Tx, id string) error {
+	if _, err := tx.ExecContext(ctx, "DELETE FROM facts WHERE recording_id = ?", id); err != nil {
+		return fmt.Errorf("delete facts of %s: %w", id, err)
+	}
+	return nil
 }
 
 // DropFacts deletes the facts whose time is over, and tells how many.

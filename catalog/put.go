@@ -54,6 +54,11 @@ func putIn(ctx context.Context, tx *sql.Tx, r Recording, now int64) error {
 	if _, err := tx.ExecContext(ctx, putRecording, append(r.values(), now, now)...); err != nil {
 		return err
 	}
+	if r.State == StateExpired || r.State == StateDestroyed { // what decided about it names those who took part
+		if err := deleteFacts(ctx, tx, r.ID); err != nil {
+			return err
+		}
+	}
 	for _, table := range []string{"participants", "call_ids", "links"} {
 		if _, err := tx.ExecContext(ctx, "DELETE FROM "+table+" WHERE recording_id = ?", r.ID); err != nil {
 			return err

@@ -55,7 +55,7 @@ type Decision struct {
 	Class     string      `json:"class,omitempty"` // also of a call that its rule does not record
 	Rule      string      `json:"rule,omitempty"`  // the rule that decided; for Internal, the first that would have
 	Reason    Reason      `json:"reason"`
-	Detail    string      `json:"detail,omitempty"`       // for people: conditions that could not be evaluated, the cause of a Never
+	Detail    string      `json:"detail,omitempty"`       // for people: conditions that could not be evaluated, the cause of a Never, why a standing objection does not apply
 	Digest    string      `json:"digest"`                 // of the policy
 	Directory string      `json:"directory,omitempty"`    // its digest
 	Sample    Sample      `json:"sample"`                 // the rule's share
@@ -226,6 +226,9 @@ func (p *Policy) conclude(d *Decision, r *rule, c *call, before *Decision) {
 	}
 	if d.Record {
 		d.Consent = terms.Mode
+		if c.objected() { // in vain
+			d.Detail = NotApplicable + class.Mandate
+		}
 	}
 }
 

@@ -8,22 +8,53 @@ import (
 
 // An Explanation is a decision and the way to it.
 type Explanation struct {
-	Facts    []string // "caller: +33611223344, external, FR", one a line
-	Steps    []Step   // the rules that were asked, in their order
-	Decision Decision
+	Facts    []string `json:"facts"` // "caller: +33611223344, external, FR", one a line
+	Steps    []Step   `json:"steps"` // the rules that were asked, in their order
+	Decision Decision `json:"decision"`
+	Terms    []string `json:"terms,omitempty"` // of a call to be recorded: what is kept of it, and from when on
 }
 
 // A Step is what one rule said.
 type Step struct {
-	Rule string
-	Says string
+	Rule string `json:"rule"`
+	Says string `json:"says"`
 }
 
 // Explain decides as Decide does, and says why. It is for people: it names the parties.
 func (p *Policy) Explain(f Facts, now time.Time) Explanation {
 	t := &trace{}
 	d := p.decide(f, now, nil, t)
-	return Explanation{Facts: t.lines, Steps: t.steps, Decision: d}
+	e := Explanation{Facts: t.lines, Steps: t.steps, Decision: d}
+	if class, known := p.Class(d.Class); known && d.Record {
+		e.Terms = class.meanwhile(d.Consent)
+	}
+	return e
+}
+
+// meanwhile says what is recorded of a call, and from when on, in words.
+func (c Class) meanwhile(mode ConsentMode) (terms []string) {
+	switch c.Start {
+	case AfterNotice:
+		terms = append(terms, "nothing is kept before the parties have been informed")
+	case OnMark:
+		terms = append(terms, "nothing is kept before somebody sets a mark, nor after the mark that ends it")
+	}
+	if mode == "" || mode == NoneMandated {
+		return terms
+	}
+	within := ""
+	if !c.Consent.Within.IsZero() {
+		within = fmt.Sprintf(", for %s at most", c.Consent.Within)
+	}
+	switch c.Consent.Unknown {
+	case MeanwhileRecord:
+		terms = append(terms, "recorded until somebody objects"+within)
+	case MeanwhileHold:
+		terms = append(terms, "held in memory until notice or consent is there"+within+"; then forgotten")
+	case MeanwhileNone:
+		terms = append(terms, "nothing is kept until notice or consent is there"+within)
+	}
+	return terms
 }
 
 // A trace follows a decision. A nil *trace follows nothing.
@@ -148,6 +179,9 @@ func (e Explanation) String() string {
 	}
 	if d.Claim != (Claim{}) {
 		fmt.Fprintf(&b, "quota: one of %d places, if its draw %s is low enough\n", d.Claim.Calls, d.Claim.Draw)
+	}
+	for _, line := range e.Terms {
+		fmt.Fprintf(&b, "terms: %s\n", line)
 	}
 	if !d.WaitUntil.IsZero() {
 		fmt.Fprintf(&b, "waits until: %s\n", d.WaitUntil.UTC().Format(time.RFC3339))

@@ -3,6 +3,7 @@ package policy_test
 import (
 	"fmt"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -256,7 +257,8 @@ func TestR23StandingObjection(t *testing.T) {
 		{"", "sip:mallory@home.example", policy.SampledIn}, {"m", "sip:+33611223344@carrier.example", policy.ByRule},
 	} {
 		f := policy.Facts{SRC: test.src, Metadata: metadata(caller(test.aor), agent), CallKey: "k", Objectors: list}
-		if d := p.Decide(f, start); d.Reason != test.want {
+		d := p.Decide(f, start)
+		if inVain := strings.HasPrefix(d.Detail, policy.NotApplicable); d.Reason != test.want || inVain != (test.src == "m") {
 			t.Errorf("%s: %+v", test.aor, d)
 		}
 	}

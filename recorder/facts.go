@@ -19,7 +19,7 @@ import (
 // that they are for: a call goes on when they cannot be kept.
 func (r *Recorder) keep(ctx context.Context, c *call, f policy.Facts, at time.Time) {
 	term := c.rules.KeepFacts()
-	if term.IsZero() || len(r.cfg.FactsKey) == 0 {
+	if term.IsZero() || len(r.cfg.FactsKey) == 0 || c.decision.Reason == policy.Objected {
 		return
 	}
 	err := func() error {

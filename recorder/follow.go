@@ -174,7 +174,8 @@ func (r *Recorder) settleFrom(ctx context.Context, s *session, ch siprec.Change)
 	return err
 }
 
-// advise puts a question, and takes the answer for what it is: signals about the parties.
+// advise puts a question, and takes the answer for what it is: signals about the parties. The answer may be there before the session that
+// it is about has begun: it waits for its turn.
 func (r *Recorder) advise(ctx context.Context, q question) {
 	signals, err := r.cfg.Adviser.Advise(ctx, q.q)
 	if err != nil {
@@ -182,7 +183,11 @@ func (r *Recorder) advise(ctx context.Context, q question) {
 		return
 	}
 	for _, signal := range signals {
-		if _, err := r.Signal(context.WithoutCancel(ctx), q.id, signal, ""); err != nil {
+		err := r.onCall(q.s, q.id, func(s *session, c *call) error {
+			_, err := r.signal(context.WithoutCancel(ctx), s, c, signal, "")
+			return err
+		})
+		if err != nil {
 			q.s.log().Warn("the customer system's answer about consent cannot be taken", zap.String("recording_id", q.id), zap.Error(err))
 		}
 	}

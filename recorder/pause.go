@@ -184,18 +184,21 @@ func earlier(a, b time.Time) time.Time {
 // onRecording works on a call in progress, with its session's turn.
 func (r *Recorder) onRecording(id string, do func(*session, *call) error) error {
 	for _, s := range r.all() {
-		is := func(c *call) bool { return c.id == id }
-		if !slices.ContainsFunc(s.list(), is) { // another session's turn is not waited for
-			continue
+		if slices.ContainsFunc(s.list(), func(c *call) bool { return c.id == id }) { // another session's turn is not waited for
+			return r.onCall(s, id, do)
 		}
-		s.turn.Lock()
-		defer s.turn.Unlock()
-		at := slices.IndexFunc(s.list(), is)
-		if at < 0 || !s.list()[at].mayBeRecorded() {
-			break
-		}
-		s.refused = false
-		return do(s, s.list()[at])
 	}
 	return fmt.Errorf("%w: %s", ErrNotRecording, id)
+}
+
+// onCall works on a call of a session, with its turn. A session that begins has it until it is known to everybody.
+func (r *Recorder) onCall(s *session, id string, do func(*session, *call) error) error {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	at := slices.IndexFunc(s.list(), func(c *call) bool { return c.id == id })
+	if at < 0 || !s.list()[at].mayBeRecorded() {
+		return fmt.Errorf("%w: %s", ErrNotRecording, id)
+	}
+	s.refused = false
+	return do(s, s.list()[at])
 }

@@ -2,13 +2,11 @@ package recorder
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"path"
 	"slices"
-	"time"
 
 	"github.com/greffier/greffier/audit"
 	"github.com/greffier/greffier/catalog"
@@ -135,43 +133,24 @@ func refOf(i storage.Info) ObjectRef {
 // rebuildUnrecorded replays the last decision about each call, and its end, from the audit log. A call that waited, and was recorded in
 // the end, is in the store.
 func (a *Archive) rebuildUnrecorded(ctx context.Context, stored map[string]pair, rep *RebuildReport) error {
-	last, ended := map[string]decisionData{}, map[string]time.Time{}
+	told := newDecisions()
 	for e, err := range audit.Read(a.AuditDir) {
 		if err != nil {
 			return fmt.Errorf("read audit log: %w", err)
 		}
-		switch e.Type {
-		case EventDecision:
-			var d decisionData
-			if err := json.Unmarshal(e.Data, &d); err != nil {
-				return fmt.Errorf("read decision %d: %w", e.Seq, err)
-			}
-			last[e.Subject] = d
-		case EventEnded:
-			ended[e.Subject] = endOf(e)
+		if err := told.take(e); err != nil {
+			return err
 		}
 	}
-	for _, id := range slices.Sorted(maps.Keys(last)) {
-		if _, there := stored[id]; there || last[id].Record {
+	for _, id := range slices.Sorted(maps.Keys(told.last)) {
+		if _, there := stored[id]; there || told.last[id].Record {
 			continue
 		}
-		row := unrecorded(id, last[id])
-		if at, over := ended[id]; over {
-			row.EndedAt = utcMS(at)
-		}
+		row := told.row(id)
 		if err := a.Catalog.Put(ctx, row); err != nil {
 			return fmt.Errorf("index decision: %w", err)
 		}
 		rep.NotRecorded++
 	}
 	return nil
-}
-
-// endOf is when a session ended, as its event says.
-func endOf(e audit.Entry) time.Time {
-	var d endedData
-	if err := json.Unmarshal(e.Data, &d); err == nil && !d.At.IsZero() {
-		return d.At
-	}
-	return utcMS(e.Time)
 }

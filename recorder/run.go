@@ -11,7 +11,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/greffier/greffier/catalog"
-	"github.com/greffier/greffier/policy"
 	"github.com/greffier/greffier/siprec"
 	"github.com/greffier/greffier/storage/seal"
 )
@@ -243,60 +242,4 @@ func (r *Recorder) closeOpen(ctx context.Context, id string, key *seal.Key, h *h
 		return errors.Join(err, w.Close())
 	}
 	return errors.Join(entry.append(w), w.Close())
-}
-
-// Recover gives the sessions that were not recorded, and that a crash cut, an end in log and catalog, and destroys keys again that a backup brought
-// back. It is called once,
-// before the first session is taken; what was recorded is Run's business.
-func (r *Recorder) Recover(ctx context.Context) error {
-	if err := r.archive().destroyRestored(ctx); err != nil {
-		return fmt.Errorf("destroy keys that a backup brought back: %w", err)
-	}
-	rows, err := r.cfg.Catalog.List(ctx, catalog.Query{State: catalog.StateNotRecorded, NotEnded: true})
-	if err != nil {
-		return fmt.Errorf("list open sessions: %w", err)
-	}
-	for _, row := range rows {
-		now := utcMS(r.cfg.Clock())
-		if undecided(policy.Reason(row.Reason)) {
-			if row.Reason == string(policy.Waiting) {
-				row.Reason = string(reasonInterrupted)
-			}
-			if err := r.cfg.Catalog.Put(ctx, row); err != nil {
-				return fmt.Errorf("end session: %w", err)
-			}
-			if err := r.witness(ctx, EventDecision, row.ID, "", decisionOf(row)); err != nil {
-				return err
-			}
-		}
-		if err := r.witness(ctx, EventEnded, row.ID, "", endedData{Cause: string(siprec.EndRestart), At: now}); err != nil {
-			return err
-		}
-		if err := endRow(ctx, r.cfg.Catalog, row.ID, now); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// undecided tells a row of a call that was to be recorded, and was not because of its parties, yet: the log says that it is.
-func undecided(reason policy.Reason) bool {
-	switch policy.VerdictReason(reason) {
-	case policy.WhyNoNotice, policy.WhyNoConsent, policy.WhyObjected, policy.WhyWithdrawn:
-		return true
-	}
-	return reason == policy.Waiting || reason == reasonNotMarked
-}
-
-// endRow notes the end of a session that was not recorded.
-func endRow(ctx context.Context, c *catalog.Catalog, id string, at time.Time) error {
-	row, err := c.Get(ctx, id)
-	if err != nil {
-		return fmt.Errorf("end session: %w", err)
-	}
-	row.EndedAt = utcMS(at)
-	if err := c.Put(ctx, row); err != nil {
-		return fmt.Errorf("end session: %w", err)
-	}
-	return nil
 }

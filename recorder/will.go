@@ -114,9 +114,6 @@ func (c *call) noteWill() error {
 // signal without one is now. The error wraps ErrSignal when it cannot be taken, ErrNotRecording when there is no such call.
 func (r *Recorder) Signal(ctx context.Context, id string, signal policy.Signal, actor string) (v policy.Verdict, err error) {
 	err = r.onRecording(id, func(s *session, c *call) error {
-		if signal.At.IsZero() {
-			signal.At = r.cfg.Clock()
-		}
 		v, err = r.signal(ctx, s, c, signal, actor)
 		return err
 	})
@@ -127,6 +124,9 @@ func (r *Recorder) Signal(ctx context.Context, id string, signal policy.Signal, 
 func (r *Recorder) signal(ctx context.Context, s *session, c *call, signal policy.Signal, actor string) (policy.Verdict, error) {
 	if c.will == nil {
 		return policy.Verdict{}, fmt.Errorf("%w: the call waits for facts, and nothing of it is recorded", ErrSignal)
+	}
+	if signal.At.IsZero() {
+		signal.At = r.cfg.Clock()
 	}
 	event, err := r.takeSignal(c, signal)
 	if err != nil {

@@ -22,12 +22,13 @@ type Config struct {
 	// load leaves the one before in force, and is logged.
 	Directory string `yaml:"directory" placeholder:"FILE"`
 
-	SIP   SIPConfig   `yaml:"sip" embed:"" prefix:"sip-"`
-	Media MediaConfig `yaml:"media" embed:"" prefix:"media-"`
-	HTTP  HTTPConfig  `yaml:"http" embed:"" prefix:"http-"`
-	Store StoreConfig `yaml:"store" embed:"" prefix:"store-"`
-	Spool SpoolConfig `yaml:"spool" embed:"" prefix:"spool-"`
-	Log   LogConfig   `yaml:"log" embed:"" prefix:"log-"`
+	SIP     SIPConfig     `yaml:"sip" embed:"" prefix:"sip-"`
+	Media   MediaConfig   `yaml:"media" embed:"" prefix:"media-"`
+	Consent ConsentConfig `yaml:"consent" embed:"" prefix:"consent-"`
+	HTTP    HTTPConfig    `yaml:"http" embed:"" prefix:"http-"`
+	Store   StoreConfig   `yaml:"store" embed:"" prefix:"store-"`
+	Spool   SpoolConfig   `yaml:"spool" embed:"" prefix:"spool-"`
+	Log     LogConfig     `yaml:"log" embed:"" prefix:"log-"`
 }
 
 // A SIPConfig is the side that faces the SBC.
@@ -170,6 +171,25 @@ type MediaConfig struct {
 
 	// Ports for RTP and RTCP, as 20000-29999; 0-0 takes free ones. A stream needs two.
 	Ports string `yaml:"ports" default:"20000-29999" placeholder:"LOW-HIGH"`
+}
+
+// A ConsentConfig is a customer system that knows what parties have said about being recorded.
+type ConsentConfig struct {
+	// URL that is asked, once, about each call whose class wants notice or consent, as https://crm.example/consent; http is for a
+	// loopback address only. It is sent, by POST, {"recording_id": "...", "class": "...", "parties": [{"id": "p1", "number":
+	// "+33140000001", "aor": "sip:...", "internal": false}]}, and answers {"signals": [{"party": "p1", "kind": "consented", "proof":
+	// "CRM-42"}]} with kinds informed, consented and objected; nothing known is {"signals": []}. Without an answer that can be
+	// understood, nothing is known. Absent: nobody is asked.
+	AskURL string `yaml:"ask_url" name:"ask-url" placeholder:"URL"`
+
+	// File with the bearer token that the customer system wants to see, readable by this program only; absent: none is sent.
+	AskTokenFile string `yaml:"ask_token_file" placeholder:"FILE"`
+
+	// PEM file with the authority of the customer system's certificate; absent: the system's.
+	AskCAFile string `yaml:"ask_ca_file" name:"ask-ca-file" placeholder:"FILE"`
+
+	// How long an answer may take, 10s at most. The call is not delayed by it: until it comes, the class says what is kept (unknown).
+	AskDeadline time.Duration `yaml:"ask_deadline" default:"2s"`
 }
 
 // An HTTPConfig is the API and the page.

@@ -44,6 +44,9 @@ func (c configCheckCmd) Run(_ context.Context, s streams) error {
 	if _, err := srs.New(srs.Config{Listen: cfg.SIP.Listen, TLS: cfg.SIP.tls(), Sources: sources}, nil); err != nil {
 		return err
 	}
+	if _, err := cfg.Consent.customerSystem(); err != nil {
+		return err
+	}
 	for _, kv := range settings(cfg) {
 		fmt.Fprintf(s.out, "%s: %s\n", kv[0], kv[1])
 	}

@@ -200,6 +200,9 @@ func (c Config) check() error {
 	} else if c.SIP.TLSCert == "" && (c.SIP.TLSClientCA != "" || c.SIP.listensOnTLS()) {
 		problems = append(problems, errors.New("sip.listen and sip.tls_client_ca: TLS needs a certificate; set sip.tls_cert and sip.tls_key"))
 	}
+	if err := c.Consent.check(); err != nil {
+		problems = append(problems, err)
+	}
 	if c.Spool.Workers < 1 {
 		problems = append(problems, errors.New("spool.workers: must be at least 1"))
 	}

@@ -224,25 +224,29 @@ func (l *lists) refresh(ctx context.Context) error {
 	if err != nil || version == l.version && l.Objectors() != nil {
 		return err
 	}
-	var text bytes.Buffer
-	for after := ""; ; {
-		page, err := l.catalog.Objections(ctx, after, objectionsPage)
-		if err != nil {
-			return err
-		}
-		for _, o := range page {
-			text.WriteString(o.Hash + "\n")
-			after = o.Hash
-		}
-		if len(page) < objectionsPage {
-			break
-		}
-	}
-	o, err := policy.ParseObjectors(text.Bytes(), l.key)
+	o, err := standing(ctx, l.catalog, l.key)
 	if err != nil {
 		return err
 	}
 	l.objectors.Store(o)
 	l.version = version
 	return nil
+}
+
+// standing reads the list of objections.
+func standing(ctx context.Context, c *catalog.Catalog, key []byte) (*policy.Objectors, error) {
+	var text bytes.Buffer
+	for after := ""; ; {
+		page, err := c.Objections(ctx, after, objectionsPage)
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range page {
+			text.WriteString(o.Hash + "\n")
+			after = o.Hash
+		}
+		if len(page) < objectionsPage {
+			return policy.ParseObjectors(text.Bytes(), key)
+		}
+	}
 }

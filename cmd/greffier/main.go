@@ -27,6 +27,7 @@ type cli struct {
 	Demo       demoCmd       `cmd:"" help:"Record three calls on this machine and show what became of them."`
 	Fork       forkCmd       `cmd:"" help:"Fork calls to a recording server, as an SBC would, to test an installation."`
 	Calls      callsCmd      `cmd:"" help:"See the calls that go on, pause them, and take in what their parties say about being recorded."`
+	Objections objectionsCmd `cmd:"" help:"Keep the list of those who never want to be recorded."`
 	Recordings recordingsCmd `cmd:"" help:"Find, show and play recordings, and what becomes of them."`
 	Verify     verifyCmd     `cmd:"" help:"Check that store, catalog, keys and audit log agree."`
 	Audit      auditCmd      `cmd:"" help:"Read and verify the audit log."`

@@ -53,19 +53,25 @@ func (o *objecting) hash(address string) string {
 
 // Add puts somebody on the list. One who is on it stays as they are.
 func (o *objecting) Add(ctx context.Context, x api.Objection, actor string) error {
+	_, err := o.add(ctx, x, actor)
+	return err
+}
+
+// add is Add, and tells whether they were not on it before.
+func (o *objecting) add(ctx context.Context, x api.Objection, actor string) (added bool, err error) {
 	hash := o.hash(x.Address)
 	if _, there, err := o.catalog.ObjectionOf(ctx, hash); err != nil || there {
-		return err
+		return false, err
 	}
 	now := time.Now()
 	if err := o.witness(ctx, now, eventObjectionRecorded, actor, entryData{hash, x.Source, x.Proof}); err != nil {
-		return err
+		return false, err
 	}
-	if _, err := o.catalog.PutObjection(ctx, catalog.Objection{Hash: hash, Since: now, Source: string(x.Source), Proof: x.Proof}); err != nil {
-		return err
+	if added, err = o.catalog.PutObjection(ctx, catalog.Objection{Hash: hash, Since: now, Source: string(x.Source), Proof: x.Proof}); err != nil {
+		return false, err
 	}
 	o.tell(ctx)
-	return nil
+	return added, nil
 }
 
 // Remove takes somebody off the list.
@@ -91,9 +97,23 @@ func (o *objecting) List(ctx context.Context, after string, limit int) ([]api.Ob
 	page, err := o.catalog.Objections(ctx, after, limit)
 	out := make([]api.ObjectionEntry, len(page))
 	for i, x := range page {
-		out[i] = api.ObjectionEntry{Hash: x.Hash, Source: policy.SignalSource(x.Source), Proof: x.Proof, At: x.Since}
+		out[i] = entryOf(x)
 	}
 	return out, err
+}
+
+// of gives somebody's entry; nil when they are not on the list.
+func (o *objecting) of(ctx context.Context, address string) (*api.ObjectionEntry, error) {
+	x, there, err := o.catalog.ObjectionOf(ctx, o.hash(address))
+	if err != nil || !there {
+		return nil, err
+	}
+	entry := entryOf(x)
+	return &entry, nil
+}
+
+func entryOf(x catalog.Objection) api.ObjectionEntry {
+	return api.ObjectionEntry{Hash: x.Hash, Source: policy.SignalSource(x.Source), Proof: x.Proof, At: x.Since}
 }
 
 func (o *objecting) witness(ctx context.Context, at time.Time, typ, actor string, data any) error {

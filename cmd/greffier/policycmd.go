@@ -86,11 +86,11 @@ func findings(list []policy.Problem) []finding {
 func (f checked) print(w io.Writer) {
 	say := func(what string, list []finding) {
 		for _, x := range list {
-			fmt.Fprintf(w, "%s:%s %s\n", f.File, policy.Problem{Line: x.Line, Column: x.Column, Path: x.Path, Message: x.Message}, what)
+			fmt.Fprintf(w, "%s:%s%s\n", f.File, policy.Problem{Line: x.Line, Column: x.Column, Path: x.Path, Message: x.Message}, what)
 		}
 	}
 	say("", f.Problems)
-	say("(warning)", f.Warnings)
+	say(" (warning)", f.Warnings)
 	switch {
 	case len(f.Problems) > 0:
 		fmt.Fprintf(w, "%s: does not load: %d problems, %d warnings\n", f.File, len(f.Problems), len(f.Warnings))

@@ -143,13 +143,13 @@ func testCases(file, other string) ([]tested, error) {
 type policySimulateCmd struct {
 	located
 	Policy    string `required:"" placeholder:"FILE" help:"The policy to try."`
-	Directory string `placeholder:"FILE" help:"The directory of users, as it is now; default: none."`
+	Directory string `placeholder:"FILE" help:"The directory of users; absent: the configured one."`
 	Since     string `default:"30d" placeholder:"TIME" help:"Calls since then: 30d, a date, or a time (RFC 3339)."`
 	JSON      bool   `name:"json" help:"Print JSON."`
 }
 
 func (policySimulateCmd) Help() string {
-	return "Decides again about the calls whose facts the server has kept, which it does for as long as its policy says keep_facts. The draws are the server's own. It changes nothing, and is in the audit log."
+	return "Decides again about the calls whose facts the server has kept, which it does for as long as its policy says keep_facts. Directory and standing objections are those of now; the draws are the server's own. It changes nothing, and is in the audit log."
 }
 
 func (c policySimulateCmd) Run(ctx context.Context, s streams) error {
@@ -157,7 +157,11 @@ func (c policySimulateCmd) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return fmt.Errorf("--since: %w", err)
 	}
-	parts, err := c.open(ctx, witnesses)
+	config, err := c.config()
+	if err != nil {
+		return err
+	}
+	parts, err := openParts(ctx, config, witnesses)
 	if err != nil {
 		return err
 	}
@@ -166,11 +170,15 @@ func (c policySimulateCmd) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
-	d, err := readDirectory(c.Directory)
+	d, err := readDirectory(cmp.Or(c.Directory, config.Directory))
 	if err != nil {
 		return err
 	}
-	sim, err := parts.archive.Simulate(ctx, p, d, nil, parts.factsKey, since, operator())
+	objectors, err := standing(ctx, parts.archive.Catalog, parts.objectorsKey)
+	if err != nil {
+		return err
+	}
+	sim, err := parts.archive.Simulate(ctx, p, d, objectors, parts.factsKey, since, operator())
 	if err != nil {
 		return err
 	}

@@ -55,26 +55,39 @@ func (r remote) connect() (*remoteServer, error) {
 		}
 	}
 	if err := mayCarryToken(s.base); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("--url: %w", err)
 	}
 	var err error
 	if s.token, err = secret(tokenPath, false); err != nil {
 		return nil, err
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	if r.CA != "" {
-		pem, err := os.ReadFile(r.CA)
-		if err != nil {
-			return nil, fmt.Errorf("--ca: %w", err)
-		}
-		roots := x509.NewCertPool()
-		if !roots.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("--ca: %s has no certificate", r.CA)
-		}
-		transport.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	transport, err := trusting(r.CA)
+	if err != nil {
+		return nil, fmt.Errorf("--ca: %w", err)
 	}
-	s.client = &http.Client{Transport: transport, Timeout: remoteTimeout, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	s.client = &http.Client{Transport: transport, Timeout: remoteTimeout, CheckRedirect: stay}
 	return s, nil
+}
+
+// stay follows no redirection: what is sent, and the token, are for the server that was named.
+func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
+// trusting gives a transport that trusts the authorities of a PEM file; without a file, those of the system.
+func trusting(file string) (*http.Transport, error) {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	if file == "" {
+		return t, nil
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	t.TLSClientConfig.RootCAs = x509.NewCertPool()
+	if !t.TLSClientConfig.RootCAs.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s has no certificate", file)
+	}
+	return t, nil
 }
 
 // address is where a client of this machine finds the server.
@@ -93,15 +106,15 @@ func (h HTTPConfig) address() string {
 	return "http://" + listen
 }
 
-// mayCarryToken refuses a server that the token would be sent to in clear over a network.
+// mayCarryToken refuses a server that a token, or names, would be sent to in clear over a network.
 func mayCarryToken(base string) error {
 	u, err := url.Parse(base)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return fmt.Errorf("--url: %q is no server; write it as https://recorder.example:8080", base)
+		return fmt.Errorf("%q is no server; write it as https://server.example:8080", base)
 	}
 	ip := net.ParseIP(u.Hostname())
 	if u.Scheme == "http" && u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return fmt.Errorf("--url: %s is not this machine, and http would show the token to the network; use https", u.Hostname())
+		return fmt.Errorf("%s is not this machine, and http would show what is sent to the network; use https", u.Hostname())
 	}
 	return nil
 }

@@ -70,7 +70,9 @@ func TestR07(t *testing.T) {
 		}},
 		"header field": {besides: saysPaused, config: "sip: {sources: [{name: sbc, addresses: [127.0.0.1], headers: [X-Pause]}]}\n", heard: "+-+", reason: "payment", by: "metadata",
 			events: func(*running) []siprectest.Event {
-				say := func(v string) siprectest.Change { return siprectest.Change{Headers: []siprectest.Header{{Name: "X-Pause", Value: v}}} }
+				say := func(v string) siprectest.Change {
+					return siprectest.Change{Headers: []siprectest.Header{{Name: "X-Pause", Value: v}}}
+				}
 				return []siprectest.Event{offers(p, say("card")), offers(2*p, say("none"))}
 			}},
 		"a=record:paused": {heard: "+-+", reason: "other", by: "metadata", events: func(*running) []siprectest.Event {

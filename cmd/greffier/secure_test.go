@@ -295,6 +295,12 @@ func (l *lockedLog) Write(p []byte) (int, error) {
 	return l.b.Write(p)
 }
 
+func (l *lockedLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
 // The keys of a call are nowhere: not in the log at its most talkative, not in any file while the call lasts or after it, and not
 // in the sidecar when it is opened.
 func TestKeysAreKeptNowhere(t *testing.T) {

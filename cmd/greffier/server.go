@@ -43,6 +43,7 @@ type Main struct {
 	spool    *spool.Spool
 	receiver *media.Receiver
 	recorder *recorder.Recorder
+	customer *customerSystem // nil: none is configured
 	sip      *srs.Server
 	http     *http.Server
 	metrics  *metrics
@@ -143,10 +144,17 @@ func (m *Main) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	var adviser recorder.Adviser // not an interface around nil
+	if m.customer, err = c.Consent.customerSystem(); err != nil {
+		return err
+	} else if m.customer != nil {
+		adviser = m.customer
+	}
 	a := m.parts.archive
 	m.recorder, err = recorder.New(recorder.Config{
-		Codecs: codec.Set{G729: c.Media.G729},
-		Policy: m.lists.Policy, Directory: m.lists.Directory, Objectors: m.lists.Objectors, Receiver: m.receiver, Spool: m.spool, Keys: a.Keys, Store: a.Store, Eraser: a.Eraser, Catalog: a.Catalog, Audit: a.Audit,
+		Adviser: adviser,
+		Codecs:  codec.Set{G729: c.Media.G729},
+		Policy:  m.lists.Policy, Directory: m.lists.Directory, Objectors: m.lists.Objectors, Receiver: m.receiver, Spool: m.spool, Keys: a.Keys, Store: a.Store, Eraser: a.Eraser, Catalog: a.Catalog, Audit: a.Audit,
 		PseudonymKey: m.parts.pseudonymKey, FactsKey: m.parts.factsKey, MinFree: c.Spool.MinFree, Workers: c.Spool.Workers, Log: m.log.Named("recorder"), Observe: m.metrics.observe,
 		MissingAfter: c.Media.Missing, Profiles: profiles,
 	})
@@ -319,6 +327,9 @@ func (m *Main) dataDir() string {
 
 func (m *Main) close() error {
 	var errs []error
+	if m.customer != nil {
+		m.customer.Close()
+	}
 	if m.spool != nil {
 		errs = append(errs, m.spool.Close())
 	}
