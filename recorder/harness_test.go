@@ -61,7 +61,8 @@ type benchParts struct {
 	ports      media.Config
 	clock      func() time.Time
 	observe    func(recorder.Observation)
-	erases     bool // there is an eraser
+	erases     bool   // there is an eraser
+	eraser     eraser // of a store that does not give its own
 	workers    int
 }
 
@@ -106,7 +107,7 @@ func newBenchWith(t *testing.T, parts benchParts) *bench {
 	must(err)
 	b := &bench{t: t, dir: dir, receiver: receiver, spool: sp}
 	b.store, _ = store.(*storagetest.Fake)
-	var eraser eraser
+	eraser := parts.eraser
 	if parts.erases {
 		eraser = eraserOf(store)
 	}
