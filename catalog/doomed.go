@@ -82,7 +82,8 @@ func (c *Catalog) doomed(ctx context.Context, tail string, args ...any) ([]Doom,
 	return list, rows.Err()
 }
 
-// Supersede puts a recording into the place of another, at once: the new one is not doomed any more, and the old one is.
+// Supersede puts a recording into the place of another, at once: the new one is not doomed any more, and the old one is. One that was held
+// meanwhile is ErrHeld, and nothing has changed.
 func (c *Catalog) Supersede(ctx context.Context, next Recording, old Doom) error {
 	if err := next.validate(); err != nil {
 		return fmt.Errorf("supersede recording: %w", err)
@@ -94,8 +95,7 @@ func (c *Catalog) Supersede(ctx context.Context, next Recording, old Doom) error
 		if _, err := tx.ExecContext(ctx, "DELETE FROM doomed WHERE recording_id = ?", next.ID); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, insertDoom, old.ID, old.Reason, old.At.UnixMilli())
-		return err
+		return condemn(ctx, tx, old)
 	})
 	if err != nil {
 		return fmt.Errorf("supersede recording %s: %w", old.ID, err)
