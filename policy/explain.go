@@ -169,13 +169,21 @@ func (e Explanation) String() string {
 		fmt.Fprintf(&b, ", class %s", d.Class)
 	}
 	b.WriteByte('\n')
-	for _, kv := range [][2]string{{"detail", d.Detail}, {"consent", string(d.Consent)}} {
+	detail := "detail"
+	if strings.HasPrefix(d.Detail, NotApplicable) {
+		detail = "objection"
+	}
+	for _, kv := range [][2]string{{detail, d.Detail}, {"consent", string(d.Consent)}} {
 		if kv[1] != "" {
 			fmt.Fprintf(&b, "%s: %s\n", kv[0], kv[1])
 		}
 	}
 	if d.Draw != "" {
-		fmt.Fprintf(&b, "sample: %s of each %s: draw %s, threshold %s\n", d.Sample, scopeName(d.Scope), d.Draw, d.Threshold)
+		is := "not below"
+		if d.Draw < d.Threshold { // of the same length
+			is = "below"
+		}
+		fmt.Fprintf(&b, "sample: %s of %s: draw %s, %s the threshold %s\n", d.Sample, scopeName(d.Scope), d.Draw, is, d.Threshold)
 	}
 	if d.Claim != (Claim{}) {
 		fmt.Fprintf(&b, "quota: one of %d places, if its draw %s is low enough\n", d.Claim.Calls, d.Claim.Draw)
@@ -192,10 +200,10 @@ func (e Explanation) String() string {
 func scopeName(s Scope) string {
 	switch s {
 	case PerConversation:
-		return "conversation"
+		return "conversations"
 	case PerAgentDay:
-		return "agent's day"
+		return "agents' days"
 	default:
-		return "call"
+		return "calls"
 	}
 }

@@ -66,7 +66,7 @@ func (c policyCheckCmd) Run(s streams) error {
 		}
 	} else {
 		for _, f := range all {
-			f.print(s.out)
+			f.print(s.out, c.Strict)
 		}
 	}
 	if bad {
@@ -83,7 +83,7 @@ func findings(list []policy.Problem) []finding {
 	return out
 }
 
-func (f checked) print(w io.Writer) {
+func (f checked) print(w io.Writer, strict bool) {
 	say := func(what string, list []finding) {
 		for _, x := range list {
 			fmt.Fprintf(w, "%s:%s%s\n", f.File, policy.Problem{Line: x.Line, Column: x.Column, Path: x.Path, Message: x.Message}, what)
@@ -91,12 +91,23 @@ func (f checked) print(w io.Writer) {
 	}
 	say("", f.Problems)
 	say(" (warning)", f.Warnings)
+	warnings := several(len(f.Warnings), "warning")
 	switch {
 	case len(f.Problems) > 0:
-		fmt.Fprintf(w, "%s: does not load: %d problems, %d warnings\n", f.File, len(f.Problems), len(f.Warnings))
+		fmt.Fprintf(w, "%s: does not load: %s, %s\n", f.File, several(len(f.Problems), "problem"), warnings)
+	case strict && len(f.Warnings) > 0:
+		fmt.Fprintf(w, "%s: loads, and fails by --strict: %s\n", f.File, warnings)
 	default:
-		fmt.Fprintf(w, "%s: good, %d warnings\n", f.File, len(f.Warnings))
+		fmt.Fprintf(w, "%s: good, %s\n", f.File, warnings)
 	}
+}
+
+// several names a number of things whose plural ends in s.
+func several(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // maxInput bounds what is read of a file or of standard input, in bytes.
@@ -213,7 +224,7 @@ func (c policyTestCmd) Run(_ context.Context, s streams) error {
 		for _, x := range all {
 			x.print(s.out)
 		}
-		fmt.Fprintf(s.out, "%d cases, %d failed\n", len(all), failed)
+		fmt.Fprintf(s.out, "%s, %d failed\n", several(len(all), "case"), failed)
 	}
 	if failed > 0 {
 		return errQuiet

@@ -197,9 +197,11 @@ func sinceTime(text string, now time.Time) (time.Time, error) {
 }
 
 func printSimulation(s streams, sim recorder.Simulation) error {
-	fmt.Fprintf(s.out, "%d decisions, of which %d would be others: %d recorded before, %d after\n", sim.Decisions, sim.Changed, sim.Before.Recorded, sim.After.Recorded)
+	fmt.Fprintf(s.out, "%s, of which %d would change: %s recorded before, %d after\n", several(sim.Decisions, "decision"), sim.Changed,
+		several(sim.Before.Recorded, "call"), sim.After.Recorded)
 	if sim.Unknown > 0 {
-		fmt.Fprintf(s.out, "%d more decisions whose facts are not kept: a policy keeps them with keep_facts\n", sim.Unknown)
+		fmt.Fprintf(s.out, "%s, of which no facts are kept: the policy did not say keep_facts, the call may not be kept, or it is gone\n",
+			several(sim.Unknown, "more decision"))
 	}
 	t := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
 	for _, part := range []struct {
@@ -209,7 +211,7 @@ func printSimulation(s streams, sim recorder.Simulation) error {
 		if len(part.shifts) == 0 {
 			continue
 		}
-		fmt.Fprintf(t, "\n%s\tBEFORE\tAFTER\tCHANGED\n", part.name)
+		fmt.Fprintf(t, "\n%s\tRECORDED BEFORE\tRECORDED AFTER\tCHANGED\n", part.name)
 		for _, name := range slices.Sorted(maps.Keys(part.shifts)) {
 			x := part.shifts[name]
 			fmt.Fprintf(t, "%s\t%d of %d\t%d of %d\t%d\n", cmp.Or(name, "(none)"), x.Before.Recorded, x.Before.Recorded+x.Before.NotRecorded,

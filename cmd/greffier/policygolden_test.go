@@ -50,6 +50,7 @@ func TestPolicyCommands(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			file := shippedFolder + name + ".yaml"
 			golden(t, name+"-check", exitOK, "policy", "check", file)
+			golden(t, name+"-check-json", exitOK, "policy", "check", "--json", file)
 			golden(t, name+"-show", exitOK, "policy", "show", file)
 			golden(t, name+"-explain-inbound", exitOK, "policy", "explain", "--policy", file, "--metadata", inboundCall, "--directory", staffFile, "--at", decidedAt)
 			golden(t, name+"-explain-internal", exitOK, "policy", "explain", "--policy", file, "--metadata", internalCall, "--at", decidedAt)
@@ -58,10 +59,16 @@ func TestPolicyCommands(t *testing.T) {
 	}
 	training := shippedFolder + "training-qa.yaml"
 	explain := []string{"policy", "explain", "--policy", training, "--metadata", inboundCall, "--directory", staffFile, "--at", decidedAt}
+	desk := []string{
+		"policy", "explain", "--policy", shippedFolder + "mifid.yaml", "--metadata", inboundCall, "--directory", policyTests + "desk.yaml", "--at", decidedAt,
+	}
+	header := []string{"policy", "explain", "--policy", policyTests + "header.yaml", "--metadata", inboundCall, "--at", decidedAt, "--header"}
 	for name, args := range map[string][]string{
-		"check-json":       {"policy", "check", "--json", training},
 		"show-json":        {"policy", "show", "--json", shippedFolder + "default.yaml"},
 		"explain-json":     append(explain, "--json"),
+		"explain-header":   append(header[:len(header):len(header)], "X-Queue=complaints"),
+		"explain-queue":    append(header[:len(header):len(header)], "X-Queue=sales"),
+		"explain-mandate":  append(desk, "--objector", "06 11 22 33 44"),
 		"explain-objector": append(explain, "--objector", "06 11 22 33 44"),
 		"explain-holiday":  append(explain[:len(explain)-1:len(explain)-1], "2026-05-01T10:00:00+02:00"),
 		"test-json":        {"policy", "test", "--json", "../../testdata/policies/cases/default.yaml"},

@@ -26,7 +26,8 @@ rules:
 `
 
 // TestPolicySimulate: the calls of three advisers, decided about by one policy, are decided about again by another: by rule, group and adviser.
-// The same policy changes nothing. Whoever has objected since is not recorded, and of what was destroyed nothing is known.
+// The same policy changes nothing, also where somebody objects for good. Whoever has objected since is not recorded, and of what was
+// destroyed nothing is known.
 func TestPolicySimulate(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -45,36 +46,57 @@ func TestPolicySimulate(t *testing.T) {
 	for i := range 12 {
 		s.talk(withAdviser(fmt.Sprint(1001+i%3)), 100*time.Millisecond)
 	}
-	rows := s.ended(12)
+	s.objectsForGood(config, "06 55 55 55 55")
+	objecting := withAdviser("1001")
+	objecting.Metadata.Participants[0].AOR = "sip:+33655555555@carrier.example"
+	s.talk(objecting, 100*time.Millisecond)
+	rows := s.ended(13)
+	if last := rows[12]; last.State != "not_recorded" || last.Reason != "objected" {
+		t.Errorf("the call of who objects for good is %s by %s", last.State, last.Reason)
+	}
 	for policyFile, name := range map[string]string{before: "simulate-same", after: "simulate-other"} {
 		s.simulates(name, "--config", config, "--policy", policyFile)
 		s.simulates(name+"-json", "--config", config, "--policy", policyFile, "--json")
 	}
+	s.simulates("simulate-directory", "--config", config, "--policy", after, "--directory", write("moved.yaml", "users:\n  - {id: bmartin, numbers: [\"1001\"], groups: [night]}\n"))
 	type witnessed struct {
 		Since  time.Time
 		Digest string `json:"policy_digest"`
 	}
-	if got := eventsOf[witnessed](t, s, recorder.EventSimulated); len(got) != 4 || got[0].Digest == "" {
+	if got := eventsOf[witnessed](t, s, recorder.EventSimulated); len(got) != 5 || got[0].Digest == "" {
 		t.Errorf("witnessed is %+v", got)
 	}
-	// What was destroyed is not simulated with, and who has objected since is not recorded any more.
-	if err := s.parts.archive.Catalog.Doom(t.Context(), rows[0].ID, "objected"); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "it is destroyed", 30*time.Second, func() bool { return len(list(t, s.Config.DataDir, "--state", "destroyed")) == 1 })
-	if out, code := cliRun(t, "objections", "add", "06 11 22 33 44", "--source", "agreement", "--data-dir", s.Config.DataDir, "--config", config); code != exitOK {
-		t.Fatal(out)
-	}
-	out, code := cliRun(t, "policy", "simulate", "--data-dir", s.Config.DataDir, "--config", config, "--policy", before, "--json")
-	var sim recorder.Simulation
-	if err := json.Unmarshal([]byte(out), &sim); err != nil || code != exitOK {
-		t.Fatalf("exit %d, %v: %s", code, err, out)
-	}
-	if sim.Decisions != 11 || sim.Unknown != 1 || sim.Changed != 11 || sim.After.Recorded != 0 {
-		t.Errorf("after an objection: %s", out)
-	}
+	s.simulatesLess(config, before, rows[0].ID)
 	if _, err := audit.Verify(s.parts.archive.AuditDir); err != nil {
 		t.Error(err)
+	}
+}
+
+// objectsForGood puts a number on the standing list.
+func (r *running) objectsForGood(config, number string) {
+	r.t.Helper()
+	if out, code := cliRun(r.t, "objections", "add", number, "--source", "agreement", "--data-dir", r.Config.DataDir, "--config", config); code != exitOK {
+		r.t.Fatal(out)
+	}
+	r.lists.Refresh(r.t.Context())
+}
+
+// simulatesLess has one of twelve recordings destroyed, and the customer of all object: the first is not simulated with, and the others would
+// not be recorded any more.
+func (r *running) simulatesLess(config, policyFile, id string) {
+	r.t.Helper()
+	if err := r.parts.archive.Catalog.Doom(r.t.Context(), id, "objected"); err != nil {
+		r.t.Fatal(err)
+	}
+	eventually(r.t, "it is destroyed", 30*time.Second, func() bool { return len(list(r.t, r.Config.DataDir, "--state", "destroyed")) == 1 })
+	r.objectsForGood(config, "06 11 22 33 44")
+	out, code := cliRun(r.t, "policy", "simulate", "--data-dir", r.Config.DataDir, "--config", config, "--policy", policyFile, "--json")
+	var sim recorder.Simulation
+	if err := json.Unmarshal([]byte(out), &sim); err != nil || code != exitOK {
+		r.t.Fatalf("exit %d, %v: %s", code, err, out)
+	}
+	if sim.Decisions != 11 || sim.Unknown != 2 || sim.Changed != 11 || sim.After.Recorded != 0 {
+		r.t.Errorf("after an objection: %s", out)
 	}
 }
 
