@@ -5,6 +5,7 @@ CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/greffier
 
 # Programs that only the tests need live outside the tree, so that a clean checkout does not build them again.
 export GREFFIER_MINIO := $(CACHE)/bin/minio
+export GREFFIER_VERSITYGW := $(CACHE)/bin/versitygw
 
 # What shares state between goroutines is tested with the race detector.
 RACE_PACKAGES := ./siprec/srs/... ./media/... ./storage/... ./audit/... ./catalog/... ./recorder/...
@@ -20,7 +21,7 @@ build: ## build bin/greffier, static
 demo: build ## record three forked calls on this machine and show what became of them (EXIT=1 stops at the end)
 	./bin/greffier demo $(if $(EXIT),--exit)
 
-tools: ## install what the tests need and this machine lacks: Debian packages, MinIO
+tools: ## install what the tests need and this machine lacks: Debian packages, MinIO, versitygw
 	@scripts/tools.sh
 
 test: tools ## run every test

@@ -4,6 +4,8 @@ set -euo pipefail
 
 # Pinned: the last public commit of MinIO, built as a separate program that the tests start.
 MINIO_VERSION=v0.0.0-20260212201848-7aac2a2c5b7c
+# A second reading of S3, for the same tests and for the store's self-test.
+VERSITYGW_VERSION=v1.8.0
 
 # Debian packages, by the program that shows they are there.
 declare -A PACKAGE=([sipp]=sip-tester [sox]=sox [ffmpeg]=ffmpeg [ffprobe]=ffmpeg [age]=age [tshark]=tshark [openssl]=openssl)
@@ -38,17 +40,22 @@ if ((${#missing[@]})); then
 fi
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/greffier
-minio=${GREFFIER_MINIO:-$cache/bin/minio}
-if [ ! -x "$minio" ]; then
-  mkdir -p "$(dirname "$minio")"
-  echo "tools: building MinIO $MINIO_VERSION into $minio (once; it takes several minutes)"
-  start=$SECONDS
-  GOBIN=$(dirname "$minio") GOFLAGS=-buildvcs=false go install "github.com/minio/minio@$MINIO_VERSION" &
-  build=$!
-  while kill -0 "$build" 2>/dev/null; do
+
+# build NAME PATH PACKAGE@VERSION: from source, as a program of its own.
+build() {
+  local name=$1 path=$2 package=$3 start=$SECONDS job
+  [ ! -x "$path" ] || return 0
+  mkdir -p "$(dirname "$path")"
+  echo "tools: building $name, ${package##*@}, into $path (once; it takes several minutes)"
+  GOBIN=$(dirname "$path") GOFLAGS=-buildvcs=false go install "$package" &
+  job=$!
+  while kill -0 "$job" 2>/dev/null; do
     sleep 5
-    ((((SECONDS - start) % 30) < 5)) && echo "tools: MinIO, $((SECONDS - start)) s so far"
+    ((((SECONDS - start) % 30) < 5)) && echo "tools: $name, $((SECONDS - start)) s so far"
   done
-  wait "$build"
-  echo "tools: MinIO built in $((SECONDS - start)) s"
-fi
+  wait "$job"
+  echo "tools: $name built in $((SECONDS - start)) s"
+}
+
+build MinIO "${GREFFIER_MINIO:-$cache/bin/minio}" "github.com/minio/minio@$MINIO_VERSION"
+build versitygw "${GREFFIER_VERSITYGW:-$cache/bin/versitygw}" "github.com/versity/versitygw/cmd/versitygw@$VERSITYGW_VERSION"

@@ -1,7 +1,6 @@
 package storage_test
 
 import (
-	"net/http"
 	"testing"
 	"time"
 
@@ -34,14 +33,14 @@ const (
 // as gives a configuration with credentials that are limited by a policy.
 func as(t *testing.T, m *storagetest.MinIO, cfg storage.S3Config, policy string) storage.S3Config {
 	t.Helper()
-	raw := rawClient(t, m)
+	raw := rawClient(t, m.Config)
 	assumed, err := credentials.NewSTSAssumeRole(m.Config.Endpoint, credentials.STSAssumeRoleOptions{
 		AccessKey: m.Config.AccessKey, SecretKey: string(m.Config.SecretKey), Policy: policy, Location: m.Config.Region,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := assumed.GetWithContext(&credentials.CredContext{Client: &http.Client{Transport: transportOf(t, m)}, Endpoint: raw.EndpointURL().String()})
+	v, err := assumed.GetWithContext(&credentials.CredContext{Client: rawTransport(t, m.Config.CAFile), Endpoint: raw.EndpointURL().String()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,10 +24,10 @@ import (
 	"github.com/greffier/greffier/storage/storagetest"
 )
 
-// transportOf trusts the service.
-func transportOf(t *testing.T, m *storagetest.MinIO) *http.Transport {
+// rawTransport trusts the service, and nobody else.
+func rawTransport(t *testing.T, caFile string) *http.Client {
 	t.Helper()
-	pem, err := os.ReadFile(m.Config.CAFile)
+	pem, err := os.ReadFile(caFile)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,14 +35,14 @@ func transportOf(t *testing.T, m *storagetest.MinIO) *http.Transport {
 	pool.AppendCertsFromPEM(pem)
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}
 	t.Cleanup(transport.CloseIdleConnections)
-	return transport
+	return &http.Client{Transport: transport}
 }
 
 // rawClient talks to the service without our care.
-func rawClient(t *testing.T, m *storagetest.MinIO) *minio.Client {
+func rawClient(t *testing.T, cfg storage.S3Config) *minio.Client {
 	t.Helper()
-	client, err := minio.New(strings.TrimPrefix(m.Config.Endpoint, "https://"), &minio.Options{
-		Creds: credentials.NewStaticV4(m.Config.AccessKey, string(m.Config.SecretKey), ""), Secure: true, Transport: transportOf(t, m),
+	client, err := minio.New(strings.TrimPrefix(cfg.Endpoint, "https://"), &minio.Options{
+		Creds: credentials.NewStaticV4(cfg.AccessKey, string(cfg.SecretKey), ""), Secure: true, Transport: rawTransport(t, cfg.CAFile).Transport,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +61,7 @@ func newStore(t *testing.T, cfg storage.S3Config) *storage.S3 {
 
 func TestS3(t *testing.T) {
 	m := storagetest.StartMinIO(t)
-	raw := rawClient(t, m)
+	raw := rawClient(t, m.Config)
 	t.Run("KeepsTheContract", func(t *testing.T) {
 		buckets := make(map[storage.Store]string)
 		storagetest.Run(t, func(t *testing.T) storage.Store {

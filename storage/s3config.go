@@ -69,10 +69,11 @@ type S3Config struct {
 
 // S3 is a Store on a service with S3 Object Lock.
 type S3 struct {
-	core     *minio.Core
-	bucket   string
-	region   string
-	partSize int64
+	core      *minio.Core
+	transport *http.Transport
+	bucket    string
+	region    string
+	partSize  int64
 }
 
 var _ Store = (*S3)(nil)
@@ -117,7 +118,7 @@ func newS3(cfg S3Config) (*S3, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &S3{core: core, bucket: cfg.Bucket, region: cfg.Region, partSize: cfg.PartSize}, nil
+	return &S3{core: core, transport: transport, bucket: cfg.Bucket, region: cfg.Region, partSize: cfg.PartSize}, nil
 }
 
 // s3Endpoint gives HOST:PORT and whether to use TLS.

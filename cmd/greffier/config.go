@@ -248,6 +248,13 @@ type S3StoreConfig struct {
 
 	// Talk plain HTTP to the service. For a loopback address only.
 	Insecure bool `yaml:"insecure"`
+
+	// Days by which the service may be late with its lifecycle rules, beyond the whole days that every service counts in: Wasabi 2.
+	// Recordings without a mandate are hidden so much earlier, to be gone in time.
+	LifecycleSlackDays int `yaml:"lifecycle_slack_days" default:"0"`
+
+	// Start although the bucket's lifecycle rules are not what the policy asks for. It is logged, and witnessed.
+	AcceptDrift bool `yaml:"accept_drift"`
 }
 
 // A SpoolConfig is the encrypted staging area on the local disk.

@@ -19,6 +19,7 @@ import (
 	"github.com/greffier/greffier/media"
 	"github.com/greffier/greffier/siprec"
 	"github.com/greffier/greffier/siprec/srs"
+	"github.com/greffier/greffier/storage"
 )
 
 // configName is the file that is read from the data directory when none is named.
@@ -165,6 +166,9 @@ func (c Config) check() error {
 	}
 	if c.Store.Type == "s3" && (c.Store.S3.Endpoint == "" || c.Store.S3.Bucket == "") {
 		problems = append(problems, errors.New("store.s3: endpoint and bucket are needed"))
+	}
+	if d := c.Store.S3.LifecycleSlackDays; d < 0 || d > storage.MaxLifecycleSlack {
+		problems = append(problems, fmt.Errorf("store.s3.lifecycle_slack_days: %d; write 0 to %d", d, storage.MaxLifecycleSlack))
 	}
 	switch s := c.Store.S3; {
 	case (s.EraserAccessKey == "") != (s.EraserSecretKeyFile == ""):

@@ -33,6 +33,7 @@ type cli struct {
 	Audit      auditCmd      `cmd:"" help:"Read and verify the audit log."`
 	Catalog    catalogCmd    `cmd:"" help:"Look after the catalog."`
 	Policy     policyCmd     `cmd:"" help:"Check a policy, explain and test its decisions, and try it on past calls."`
+	Storage    storageCmd    `cmd:"" help:"Prove that the store's locks are locks, and see to its lifecycle rules."`
 	Config     configCmd     `cmd:"" help:"Check a configuration, or print an example."`
 	Completion completionCmd `cmd:"" help:"Print a completion script for bash."`
 

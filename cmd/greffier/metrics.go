@@ -10,6 +10,7 @@ import (
 
 	"github.com/greffier/greffier/media"
 	"github.com/greffier/greffier/recorder"
+	"github.com/greffier/greffier/storage"
 	"github.com/greffier/greffier/storage/spool"
 )
 
@@ -83,6 +84,20 @@ func (m *metrics) watch(r *recorder.Recorder, s *spool.Spool) {
 		}
 		return float64(n)
 	})
+}
+
+// tested adds what the store was found to be, one gauge for each level.
+func (m *metrics) tested(s *selftest) {
+	for _, level := range storage.Levels() {
+		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "greffier_storage_selftest", Help: "1 for the level that the last self-test of the store found.", ConstLabels: prometheus.Labels{"level": string(level)},
+		}, func() float64 {
+			if s.is(level) {
+				return 1
+			}
+			return 0
+		}))
+	}
 }
 
 // observe counts a deed, or a warning of one of the names that package siprec has.

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -16,17 +14,14 @@ func TestEndToEndMinIO(t *testing.T) {
 	m := storagetest.StartMinIO(t)
 	bucket := m.NewBucket(t).Bucket()
 	dir := t.TempDir()
-	secretFile := filepath.Join(dir, "s3-secret")
-	if err := os.WriteFile(secretFile, []byte(string(m.Config.SecretKey)), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	asWriter(t, m)
 	sip := freePort(t)
 	args := []string{"serve", "--data-dir", dir, "--policy", recordAll, "--sip-listen", "udp://" + sip, "--http-listen", "127.0.0.1:0",
 		"--media-ports", "0-0", "--log-level", "warn", "--store-type", "s3", "--store-s3-endpoint", m.Config.Endpoint, "--store-s3-bucket", bucket,
-		"--store-s3-access-key", m.Config.AccessKey, "--store-s3-secret-key-file", secretFile, "--store-s3-ca-file", m.Config.CAFile}
+		"--store-s3-ca-file", m.Config.CAFile}
 	// The commands below are told of the store by the environment, as a service's would be.
 	for k, v := range map[string]string{"STORE_TYPE": "s3", "STORE_S3_ENDPOINT": m.Config.Endpoint, "STORE_S3_BUCKET": bucket,
-		"STORE_S3_ACCESS_KEY": m.Config.AccessKey, "STORE_S3_SECRET_KEY_FILE": secretFile, "STORE_S3_CA_FILE": m.Config.CAFile} {
+		"STORE_S3_CA_FILE": m.Config.CAFile} {
 		t.Setenv("GREFFIER_"+k, v)
 	}
 	p := spawn(t, args...)

@@ -120,7 +120,10 @@ func (p *parts) openArchive(ctx context.Context, c Config, want access, fresh bo
 	if err := sameStore(c, want == serves); err != nil {
 		return err
 	}
-	if err := p.openStore(c); err != nil {
+	if a.Store, err = openStore(c); err != nil {
+		return err
+	}
+	if err := p.openEraser(c); err != nil {
 		return err
 	}
 	if a.Catalog, err = catalog.Open(filepath.Join(c.DataDir, catalogFile)); err != nil {

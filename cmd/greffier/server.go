@@ -47,6 +47,7 @@ type Main struct {
 	sip      *srs.Server
 	http     *http.Server
 	metrics  *metrics
+	selftest *selftest
 
 	admission *admission
 	guarded   *guardMetrics
@@ -119,6 +120,12 @@ func (m *Main) open(ctx context.Context) (err error) {
 	if err := m.parts.archive.Store.Check(ctx); err != nil {
 		return fmt.Errorf("check store: %w", err)
 	}
+	if m.selftest, err = m.newSelftest(); err != nil {
+		return err
+	}
+	if err := m.selftest.start(ctx); err != nil {
+		return err
+	}
 	if m.spool, err = spool.Open(m.parts.archive.SpoolDir, spool.Options{}); err != nil {
 		return err
 	}
@@ -162,6 +169,7 @@ func (m *Main) open(ctx context.Context) (err error) {
 		return err
 	}
 	m.metrics.watch(m.recorder, m.spool)
+	m.metrics.tested(m.selftest)
 	m.admission = &admission{
 		gauges:     gauges{disk: m.recorder.Ready, media: m.receiver.Stats, ports: m.receiver.FreePorts, backlog: m.spool.Backlog, cpu: readCPU},
 		maxBacklog: c.Spool.MaxBacklog, log: m.log.Named("admission"), now: time.Now,
@@ -186,6 +194,11 @@ func (m *Main) open(ctx context.Context) (err error) {
 func (m *Main) warn(p *policy.Policy) {
 	if m.Config.Policy == "" {
 		m.log.Warn("no policy is configured: nothing will be recorded")
+	}
+	if m.selftest != nil { // a policy that replaces another
+		if err := m.selftest.allows(p); err != nil {
+			m.log.Error("the store is not good enough for this policy, and the next start will be refused", zap.Error(err))
+		}
 	}
 	for _, class := range p.Classes() {
 		if class.Lock == policy.Compliance && m.Config.Store.Type == "dir" {
@@ -262,6 +275,7 @@ func (m *Main) serve(ctx context.Context, listener net.Listener) error {
 	start("follow", m.recorder.Follow)
 	start("silence", m.endSilent)
 	start("lists", m.lists.run)
+	start("selftest", m.selftest.run)
 	start("alarm", m.recorder.Alarm)
 	start("hangup", m.reloadAtHangup())
 	start("http", func(context.Context) error { return m.serveHTTP(listener) })

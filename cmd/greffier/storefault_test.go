@@ -120,6 +120,7 @@ func liesAbout(what func(r *http.Request) bool) func(http.ResponseWriter, *http.
 // is not believed.
 func TestStoreIsAway(t *testing.T) {
 	m := storagetest.StartMinIO(t)
+	asWriter(t, m)
 	isLock := func(r *http.Request) bool { return r.URL.Query().Has("retention") }
 	for name, between := range map[string]func(t *testing.T) middleman{
 		"away": func(t *testing.T) middleman { return onTheWire(t, m) },
@@ -150,13 +151,8 @@ func TestStoreIsAway(t *testing.T) {
 			t.Parallel()
 			const calls = 3
 			away := between(t)
-			secret := filepath.Join(t.TempDir(), "s3-secret")
-			if err := os.WriteFile(secret, []byte(string(m.Config.SecretKey)), 0o600); err != nil {
-				t.Fatal(err)
-			}
 			config := filepath.Join(t.TempDir(), "greffier.yaml")
-			text := fmt.Sprintf("store: {type: s3, s3: {endpoint: %q, bucket: %s, access_key: %s, secret_key_file: %s, ca_file: %s}}\n",
-				away.endpoint, m.NewBucket(t).Bucket(), m.Config.AccessKey, secret, away.caFile)
+			text := fmt.Sprintf("store: {type: s3, s3: {endpoint: %q, bucket: %s, ca_file: %s}}\n", away.endpoint, m.NewBucket(t).Bucket(), away.caFile)
 			if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}

@@ -9,44 +9,51 @@ import (
 	"github.com/greffier/greffier/storage"
 )
 
-// openStore opens the store, and the eraser where there is one.
-func (p *parts) openStore(c Config) error {
+// openStore makes a client of the store; it asks it nothing.
+func openStore(c Config) (storage.Store, error) {
 	if c.Store.Type == "dir" {
-		path := c.Store.Dir
-		if path == "" {
-			path = filepath.Join(c.DataDir, storeDir)
+		dir := c.Store.Dir
+		if dir == "" {
+			dir = filepath.Join(c.DataDir, storeDir)
 		}
-		dir, err := storage.NewDir(path, storage.DirOptions{})
-		if err != nil {
-			return err
-		}
-		p.archive.Store, p.archive.Eraser = dir, storage.NewDirEraser(dir)
+		return storage.NewDir(dir, storage.DirOptions{})
+	}
+	s := c.Store.S3
+	secret, err := secretKey("store.s3.secret_key_file", s.SecretKeyFile)
+	if err != nil {
+		return nil, err
+	}
+	return storage.NewS3(s.client(s.AccessKey, secret))
+}
+
+// openEraser makes what deletes what the store locks in GOVERNANCE mode, where the configuration has credentials for that.
+func (p *parts) openEraser(c Config) error {
+	if dir, ok := p.archive.Store.(*storage.Dir); ok {
+		p.archive.Eraser = storage.NewDirEraser(dir)
 		return nil
 	}
 	s := c.Store.S3
-	cfg := storage.S3Config{Endpoint: s.Endpoint, Region: s.Region, Bucket: s.Bucket, PathStyle: s.PathStyle, CAFile: s.CAFile, Insecure: s.Insecure}
-	secret, err := secretKey("store.s3.secret_key_file", s.SecretKeyFile)
-	if err != nil {
-		return err
-	}
-	writer := cfg
-	writer.AccessKey, writer.SecretKey = s.AccessKey, secret
-	if p.archive.Store, err = storage.NewS3(writer); err != nil {
-		return err
-	}
 	if s.EraserAccessKey == "" {
 		return nil
 	}
-	if secret, err = secretKey("store.s3.eraser_secret_key_file", s.EraserSecretKeyFile); err != nil {
+	secret, err := secretKey("store.s3.eraser_secret_key_file", s.EraserSecretKeyFile)
+	if err != nil {
 		return err
 	}
-	cfg.AccessKey, cfg.SecretKey = s.EraserAccessKey, secret
-	eraser, err := storage.NewS3Eraser(cfg)
+	eraser, err := storage.NewS3Eraser(s.client(s.EraserAccessKey, secret))
 	if err != nil {
 		return err
 	}
 	p.archive.Eraser = eraser
 	return nil
+}
+
+// client is how the service is met with some credentials.
+func (s S3StoreConfig) client(accessKey string, secret storage.Secret) storage.S3Config {
+	return storage.S3Config{
+		Endpoint: s.Endpoint, Region: s.Region, Bucket: s.Bucket, PathStyle: s.PathStyle, CAFile: s.CAFile, Insecure: s.Insecure,
+		AccessKey: accessKey, SecretKey: secret,
+	}
 }
 
 // secretKey reads the file that a key of the configuration names; "" is none.
