@@ -103,9 +103,13 @@ func (c *Catalog) Supersede(ctx context.Context, next Recording, old Doom) error
 	return nil
 }
 
-// Forget takes a recording out of the catalog and off the list of the doomed. One that is in neither is no error.
+// Forget takes a recording out of the catalog and off the list of the doomed, with the facts that are kept of it. One that is in neither
+// is no error.
 func (c *Catalog) Forget(ctx context.Context, id string) error {
 	err := c.inTx(ctx, func(tx *sql.Tx) error {
+		if err := deleteFacts(ctx, tx, id); err != nil {
+			return err
+		}
 		_, err := tx.ExecContext(ctx, "DELETE FROM recordings WHERE id = ?", id)
 		if err != nil {
 			return err

@@ -194,7 +194,7 @@ const heldCondition = `EXISTS (SELECT 1 FROM held JOIN recordings r ON r.id = he
 	WHERE held.recording_id = ? AND held.state <> 'lifted' AND r.state IN ('stored', 'locked'))`
 
 // Condemn dooms a recording that is about to be destroyed, unless it is held: then it is ErrHeld, and nothing has changed. From then on it
-// cannot be held any more.
+// cannot be held any more, and the facts are gone that were kept of its decision: they name those who took part.
 func (c *Catalog) Condemn(ctx context.Context, d Doom) error {
 	if d.ID == "" || d.Reason == "" {
 		return errors.New("condemn recording: the id or the reason is missing")
@@ -212,6 +212,9 @@ func condemn(ctx context.Context, tx *sql.Tx, d Doom) error {
 	}
 	if held {
 		return ErrHeld
+	}
+	if err := deleteFacts(ctx, tx, d.ID); err != nil {
+		return err
 	}
 	_, err := tx.ExecContext(ctx, `INSERT INTO doomed (recording_id, reason, at) VALUES (?, ?, ?)
 		ON CONFLICT (recording_id) DO UPDATE SET at = min(at, excluded.at)`, d.ID, d.Reason, d.At.UnixMilli())
