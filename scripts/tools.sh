@@ -5,8 +5,11 @@ set -euo pipefail
 # Pinned: the last public commit of MinIO, built as a separate program that the tests start.
 MINIO_VERSION=v0.0.0-20260212201848-7aac2a2c5b7c
 
+# Pinned: Debian's age does not know hybrid recipients yet.
+AGE_VERSION=v1.3.2
+
 # Debian packages, by the program that shows they are there.
-declare -A PACKAGE=([sipp]=sip-tester [sox]=sox [ffmpeg]=ffmpeg [ffprobe]=ffmpeg [age]=age [tshark]=tshark [openssl]=openssl)
+declare -A PACKAGE=([sipp]=sip-tester [sox]=sox [ffmpeg]=ffmpeg [ffprobe]=ffmpeg [tshark]=tshark [openssl]=openssl)
 
 # Debian packages of C libraries, by the header that shows they are there: the tests of the build tag amr decode with opencore
 # what vo-amrwbenc encodes; contrib/g729 is built on bcg729.
@@ -51,4 +54,10 @@ if [ ! -x "$minio" ]; then
   done
   wait "$build"
   echo "tools: MinIO built in $((SECONDS - start)) s"
+fi
+
+age=$cache/bin/age
+if [ ! -x "$age" ]; then
+  echo "tools: building age $AGE_VERSION into $age"
+  GOBIN=$(dirname "$age") GOFLAGS=-buildvcs=false go install "filippo.io/age/cmd/age@$AGE_VERSION"
 fi
