@@ -35,3 +35,23 @@ func NewKey(id string, hybrid bool) (*Key, error) {
 func WrapFor(k *Key, secret []byte) ([]byte, error)   { return wrapTo(recipientOf(k.identity), secret) }
 func UnwrapBy(k *Key, wrapped []byte) ([]byte, error) { return unwrapWith(wrapped, k.identity) }
 func MarkOf(wrapped []byte) string                    { return markOf(wrapped) }
+
+// CutAt makes the steps of a rotation end in a crash when f says so.
+func (k *Keys) CutAt(f func(step string) bool) {
+	k.step = func(step string) error {
+		if f(step) {
+			return errStep
+		}
+		return nil
+	}
+}
+
+// ErrStep is that crash.
+var ErrStep = errStep
+
+// SetClock replaces the clock.
+func (r *Ring) SetClock(now func() time.Time) { r.now = now }
+
+// ParseMember and ParseRotation are for fuzzing.
+func ParseMember(id string, b []byte) error { _, err := parseMember(id, b); return err }
+func ParseRotation(b []byte) error          { _, err := parseRotation(b); return err }
