@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -193,6 +194,14 @@ func (c Config) check() error {
 		problems = append(problems, errors.New("sip.tls_cert and sip.tls_key: one needs the other"))
 	} else if c.SIP.TLSCert == "" && (c.SIP.TLSClientCA != "" || c.SIP.listensOnTLS()) {
 		problems = append(problems, errors.New("sip.listen and sip.tls_client_ca: TLS needs a certificate; set sip.tls_cert and sip.tls_key"))
+	}
+	for i, u := range append([]string{c.Keys.KEK}, c.Keys.Former...) {
+		if u == kekInFile && i == 0 {
+			continue
+		}
+		if _, err := c.Keys.service(context.Background(), u); err != nil {
+			problems = append(problems, fmt.Errorf("keys: %w", err))
+		}
 	}
 	if c.Spool.Workers < 1 {
 		problems = append(problems, errors.New("spool.workers: must be at least 1"))

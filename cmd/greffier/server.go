@@ -115,6 +115,9 @@ func (m *Main) open(ctx context.Context) (err error) {
 	if err := m.lists.open(ctx, c, m.parts.policy); err != nil {
 		return err
 	}
+	if err := m.openKeys(ctx); err != nil {
+		return err
+	}
 	if err := m.parts.archive.Store.Check(ctx); err != nil {
 		return fmt.Errorf("check store: %w", err)
 	}
@@ -255,6 +258,7 @@ func (m *Main) serve(ctx context.Context, listener net.Listener) error {
 	start("silence", m.endSilent)
 	start("lists", m.lists.run)
 	start("alarm", m.recorder.Alarm)
+	start("keys", m.keepKeys)
 	start("hangup", m.reloadAtHangup())
 	start("http", func(context.Context) error { return m.serveHTTP(listener) })
 

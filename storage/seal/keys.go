@@ -380,3 +380,13 @@ func (k *Keys) Destroyed(ctx context.Context) iter.Seq2[Tombstone, error] {
 		}
 	}
 }
+
+// Look tells whether a key and whether a tombstone lies in the directory, without unwrapping anything.
+func (k *Keys) Look(id string) (key, tombstone bool, err error) {
+	if err := CheckID(id); err != nil {
+		return false, false, fmt.Errorf("look for key of %q: %w", id, err)
+	}
+	key, err1 := exists(k.path(id, keySuffix))
+	tombstone, err2 := exists(k.path(id, tombstoneSuffix))
+	return key, tombstone, errors.Join(err1, err2)
+}
