@@ -1,6 +1,7 @@
 package recorder
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -81,7 +82,7 @@ type KeysReplay struct {
 // Nothing is witnessed when nothing was to be done.
 func (a *Archive) ReplayKeys(ctx context.Context) (KeysReplay, error) {
 	var rep KeysReplay
-	ended, err := a.endedKeys()
+	ended, err := a.endedKeys(ctx)
 	if err != nil {
 		return rep, err
 	}
@@ -116,10 +117,10 @@ func (a *Archive) ReplayKeys(ctx context.Context) (KeysReplay, error) {
 }
 
 // endedKeys reads in the audit log which keys were destroyed, those of documents among them.
-func (a *Archive) endedKeys() (map[string]bool, error) {
+func (a *Archive) endedKeys(ctx context.Context) (map[string]bool, error) {
 	ended := map[string]bool{}
 	for e, err := range audit.Read(a.AuditDir) {
-		if err != nil {
+		if err := cmp.Or(ctx.Err(), err); err != nil {
 			return nil, fmt.Errorf("read audit log: %w", err)
 		}
 		if e.Outcome != audit.Done {

@@ -93,17 +93,16 @@ func (p *parts) openKeys(ctx context.Context, c Config, want access, fresh bool)
 	return err
 }
 
-// openKeys destroys again what a backup of the keys brought back, before anything is played.
-func (m *Main) openKeys(ctx context.Context) error {
+// replayKeys destroys again what a backup of the keys brought back.
+func (m *Main) replayKeys(ctx context.Context) {
 	report, err := m.parts.archive.ReplayKeys(ctx)
-	if err != nil {
-		m.log.Error("destroyed keys are not compared with the audit log: run greffier audit verify", zap.Error(err)) // calls go on
-		return ctx.Err()
-	}
-	if report.Destroyed > 0 {
+	switch {
+	case ctx.Err() != nil:
+	case err != nil:
+		m.log.Error("destroyed keys are not compared with the audit log: run greffier audit verify", zap.Error(err))
+	case report.Destroyed > 0:
 		m.log.Warn("keys that had been destroyed were there again, as after a restore: they are destroyed again", zap.Int("keys", report.Destroyed))
 	}
-	return nil
 }
 
 // keepKeys has the ring's secret at hand, and gives it a new member each day. While the service is away calls are taken; what ends

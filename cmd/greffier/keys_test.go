@@ -151,6 +151,11 @@ func TestRestoredKeysStayDestroyed(t *testing.T) {
 	}
 	gone("by the command")
 	restore()
-	start(t, dir, policy).stop()
+	s = start(t, dir, policy)
+	resp, err := http.Get(s.url() + "/healthz") // is not answered before
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
 	gone("by a start")
 }

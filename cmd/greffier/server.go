@@ -115,9 +115,6 @@ func (m *Main) open(ctx context.Context) (err error) {
 	if err := m.lists.open(ctx, c, m.parts.policy); err != nil {
 		return err
 	}
-	if err := m.openKeys(ctx); err != nil {
-		return err
-	}
 	if err := m.parts.archive.Store.Check(ctx); err != nil {
 		return fmt.Errorf("check store: %w", err)
 	}
@@ -258,9 +255,21 @@ func (m *Main) serve(ctx context.Context, listener net.Listener) error {
 	start("silence", m.endSilent)
 	start("lists", m.lists.run)
 	start("alarm", m.recorder.Alarm)
-	start("keys", m.keepKeys)
+	replayed := make(chan struct{})
+	start("keys", func(ctx context.Context) error {
+		m.replayKeys(ctx)
+		close(replayed)
+		return m.keepKeys(ctx)
+	})
 	start("hangup", m.reloadAtHangup())
-	start("http", func(context.Context) error { return m.serveHTTP(listener) })
+	start("http", func(ctx context.Context) error {
+		select {
+		case <-replayed: // nothing is played by a key that a backup brought back; calls need not wait
+			return m.serveHTTP(listener)
+		case <-ctx.Done():
+			return listener.Close()
+		}
+	})
 
 	fmt.Fprintf(m.Stderr, "ready sip=%s http=%s data=%s\n", strings.Join(m.SIPAddrs, ","), m.url(), m.dataDir())
 	if m.Ready != nil {
