@@ -7,8 +7,6 @@ import (
 	"time"
 )
 
-// maxClockOff is how far our clock and the service's may be apart: a lock's end is our time, and the service judges it by its own.
-const maxClockOff = 5 * time.Minute
 
 // clockReader notes by each answer how far the service's clock is ahead of ours.
 type clockReader struct {
@@ -32,9 +30,9 @@ func (c *clockReader) RoundTrip(r *http.Request) (*http.Response, error) {
 // check is an error if the clocks are too far apart.
 func (c *clockReader) check() error {
 	off := time.Duration(c.off.Load())
-	if off.Abs() <= maxClockOff {
+	if off.Abs() <= MaxClockSkew {
 		return nil
 	}
 	return fmt.Errorf("the service's clock and this machine's differ by %v, at most %v are allowed: set this machine's clock, and keep it by NTP",
-		off.Abs().Round(time.Minute), maxClockOff)
+		off.Abs().Round(time.Minute), MaxClockSkew)
 }
