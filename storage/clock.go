@@ -7,7 +7,6 @@ import (
 	"time"
 )
 
-
 // clockReader notes by each answer how far the service's clock is ahead of ours.
 type clockReader struct {
 	http.RoundTripper
