@@ -65,9 +65,10 @@ func (c *Catalog) Analyses(ctx context.Context, recording string) ([]Analysis, e
 	return list, nil
 }
 
-// DueAnalyses lists the documents whose term has ended by a time, and that still have a key.
+// DueAnalyses lists the documents whose term has ended by a time, that still have a key, and whose recording nobody holds.
 func (c *Catalog) DueAnalyses(ctx context.Context, by time.Time) ([]Analysis, error) {
-	list, err := c.analyses(ctx, "WHERE state <> ? AND retain_until <= ? ORDER BY retain_until", string(AnalysisGone), by.UnixMilli())
+	list, err := c.analyses(ctx, `WHERE state <> ? AND retain_until <= ?
+		AND recording_id NOT IN (SELECT recording_id FROM held WHERE state <> 'lifted') ORDER BY retain_until`, string(AnalysisGone), by.UnixMilli())
 	if err != nil {
 		return nil, fmt.Errorf("list due analyses: %w", err)
 	}

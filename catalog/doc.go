@@ -22,6 +22,12 @@
 // What is doomed, and what somebody has released, is in no object: the audit log tells of it, and a rebuilt catalog knows it again. A
 // recording that is expired or destroyed keeps a row without names. The documents about recordings are objects, and are indexed from them.
 //
+// # Holds, erasures, restrictions
+//
+// What is held is not destroyed, and what is condemned is not held any more: both are decided in one transaction. Who asked for an erasure, who
+// decided, and what is restricted stands in the audit log too, of which a rebuild makes these tables again; of a rule's query the log has
+// keyed hashes only, where it names somebody.
+//
 // # Lists
 //
 // Beside recordings the catalog has what processes share: who objects to being recorded, the places of quotas, and calls whose recordings are

@@ -82,7 +82,8 @@ func (c *Catalog) doomed(ctx context.Context, tail string, args ...any) ([]Doom,
 	return list, rows.Err()
 }
 
-// Supersede puts a recording into the place of another, at once: the new one is not doomed any more, and the old one is.
+// Supersede puts a recording into the place of another, at once: the new one is not doomed any more, and the old one is. One that was held
+// meanwhile is ErrHeld, and nothing has changed.
 func (c *Catalog) Supersede(ctx context.Context, next Recording, old Doom) error {
 	if err := next.validate(); err != nil {
 		return fmt.Errorf("supersede recording: %w", err)
@@ -94,8 +95,7 @@ func (c *Catalog) Supersede(ctx context.Context, next Recording, old Doom) error
 		if _, err := tx.ExecContext(ctx, "DELETE FROM doomed WHERE recording_id = ?", next.ID); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, insertDoom, old.ID, old.Reason, old.At.UnixMilli())
-		return err
+		return condemn(ctx, tx, old)
 	})
 	if err != nil {
 		return fmt.Errorf("supersede recording %s: %w", old.ID, err)
@@ -103,9 +103,13 @@ func (c *Catalog) Supersede(ctx context.Context, next Recording, old Doom) error
 	return nil
 }
 
-// Forget takes a recording out of the catalog and off the list of the doomed. One that is in neither is no error.
+// Forget takes a recording out of the catalog and off the list of the doomed, with the facts that are kept of it. One that is in neither
+// is no error.
 func (c *Catalog) Forget(ctx context.Context, id string) error {
 	err := c.inTx(ctx, func(tx *sql.Tx) error {
+		if err := deleteFacts(ctx, tx, id); err != nil {
+			return err
+		}
 		_, err := tx.ExecContext(ctx, "DELETE FROM recordings WHERE id = ?", id)
 		if err != nil {
 			return err

@@ -15,35 +15,36 @@ import (
 
 // A Query says which recordings are wanted. Every field that is set narrows it; the zero Query wants all.
 type Query struct {
-	From  time.Time // started then or later
-	To    time.Time // started before
-	Party string    // part of an address of record or of a name, without regard to case
+	ID    string    `json:"id,omitzero"`    // that of the one recording that is asked about
+	From  time.Time `json:"from,omitzero"`  // started then or later
+	To    time.Time `json:"to,omitzero"`    // started before
+	Party string    `json:"party,omitzero"` // part of an address of record or of a name, without regard to case
 	// Number finds international numbers that begin like it ("+3361", "003361"), or, when it has no international prefix, numbers that end
 	// like it, leading zeros left aside ("0611223344" finds +33611223344, "1001" the extension). A hash finds itself.
-	Number string
-	CallID string // one identifier of the call, whole; one of hexadecimal digits without regard to case and hyphens
-	SRC    string
-	Tenant string
-	Class  string
-	Rule   string
-	State  State
+	Number string `json:"number,omitzero"`
+	CallID string `json:"call_id,omitzero"` // one identifier of the call, whole; one of hexadecimal digits without regard to case and hyphens
+	SRC    string `json:"src,omitzero"`
+	Tenant string `json:"tenant,omitzero"`
+	Class  string `json:"class,omitzero"`
+	Rule   string `json:"rule,omitzero"`
+	State  State  `json:"state,omitzero"`
 
 	// Conversation finds what belongs to one conversation, by the id of a recording of it, or by its own keyed hash.
-	Conversation     string
-	RecordingSession string // recordings of one SIP session
-	Warning          string // recordings with this warning
+	Conversation     string `json:"conversation,omitzero"`
+	RecordingSession string `json:"recording_session,omitzero"` // recordings of one SIP session
+	Warning          string `json:"warning,omitzero"`           // recordings with this warning
 
-	MOSBelow  float64 // worst MOS below this; 0: any
-	ByLoss    bool    // LossAbove counts
-	LossAbove float64 // worst share of lost packets above this, 0 to 1
+	MOSBelow  float64 `json:"mos_below,omitzero"`  // worst MOS below this; 0: any
+	ByLoss    bool    `json:"by_loss,omitzero"`    // LossAbove counts
+	LossAbove float64 `json:"loss_above,omitzero"` // worst share of lost packets above this, 0 to 1
 
-	NotEnded bool      // only sessions without an end
-	DueBy    time.Time // only recordings with a lock mode whose quarantine ended by then
-	TermBy   time.Time // only recordings in the store whose term ended by then
-	Unswept  bool      // only what is expired or destroyed, and whose bytes may be there
+	NotEnded bool      `json:"not_ended,omitzero"` // only sessions without an end
+	DueBy    time.Time `json:"due_by,omitzero"`    // only recordings with a lock mode whose quarantine ended by then
+	TermBy   time.Time `json:"term_by,omitzero"`   // only recordings in the store whose term ended by then, and that nobody holds
+	Unswept  bool      `json:"unswept,omitzero"`   // only what is expired or destroyed, and whose bytes may be there
 
-	Limit int    // at most so many; 0: all
-	After string // id of the last recording of the page before; ErrNotFound when it is gone
+	Limit int    `json:"limit,omitzero"` // at most so many; 0: all
+	After string `json:"after,omitzero"` // id of the last recording of the page before; ErrNotFound when it is gone
 }
 
 // Get gives the recording with the id, or ErrNotFound.
@@ -127,6 +128,27 @@ func (c *Catalog) All(ctx context.Context) iter.Seq2[Recording, error] {
 	}
 }
 
+// Gone gives the ids of all recordings of which only the row is left.
+func (c *Catalog) Gone(ctx context.Context) (map[string]bool, error) {
+	rows, err := c.read.QueryContext(ctx, "SELECT id FROM recordings WHERE gone_at > 0")
+	if err != nil {
+		return nil, fmt.Errorf("list what is gone: %w", err)
+	}
+	defer rows.Close()
+	out := map[string]bool{}
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, fmt.Errorf("list what is gone: %w", err)
+		}
+		out[id] = true
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("list what is gone: %w", err)
+	}
+	return out, nil
+}
+
 // where gives the query's condition with its arguments.
 func (q Query) where() (string, []any, error) {
 	conditions := []string{"1 = 1"}
@@ -141,7 +163,7 @@ func (q Query) where() (string, []any, error) {
 	if !q.To.IsZero() {
 		and("started_at < ?", q.To.UnixMilli())
 	}
-	for _, exact := range []struct{ column, value string }{{"src", q.SRC}, {"tenant", q.Tenant}, {"recording_session", q.RecordingSession}, {"class", q.Class}, {"rule", q.Rule}, {"state", string(q.State)}} {
+	for _, exact := range []struct{ column, value string }{{"id", q.ID}, {"src", q.SRC}, {"tenant", q.Tenant}, {"recording_session", q.RecordingSession}, {"class", q.Class}, {"rule", q.Rule}, {"state", string(q.State)}} {
 		if exact.value != "" {
 			and(exact.column+" = ?", exact.value)
 		}
@@ -153,7 +175,8 @@ func (q Query) where() (string, []any, error) {
 		and("lock_mode NOT IN ('', 'none') AND quarantine_until <= ?", q.DueBy.UnixMilli())
 	}
 	if !q.TermBy.IsZero() {
-		and("state IN ('stored', 'locked') AND retain_until > 0 AND retain_until <= ?", q.TermBy.UnixMilli())
+		and("state IN ('stored', 'locked') AND retain_until > 0 AND retain_until <= ? AND id NOT IN (SELECT recording_id FROM held WHERE state <> 'lifted')",
+			q.TermBy.UnixMilli())
 	}
 	if q.Unswept {
 		conditions = append(conditions, "gone_at > 0 AND (audio <> '{}' OR sidecar <> '{}')")

@@ -16,10 +16,12 @@ import (
 // downTo undoes migrations, the newest first, down to a version.
 func downTo(version int) []string {
 	all := map[int][]string{
+		7: {"DROP TABLE restrictions", "DROP TABLE erasures", "DROP TABLE held", "DROP TABLE holds"},
 		6: {
 			"DROP TABLE analyses", "DROP TABLE reviews", "DROP TABLE doomed", "DROP INDEX recordings_by_term",
 			"ALTER TABLE recordings DROP COLUMN gone_reason", "ALTER TABLE recordings DROP COLUMN gone_at",
 		},
+		5: {"DROP TABLE facts"},
 		4: {"DROP TABLE expected_ids", "DROP TABLE expected", "DROP TABLE places", "DROP TABLE list_versions", "DROP TABLE objections"},
 		3: {
 			"UPDATE call_ids SET call_id = '47755A9DE7794ba3-87653f2099600ef2' WHERE position = 1",

@@ -54,11 +54,6 @@ func putIn(ctx context.Context, tx *sql.Tx, r Recording, now int64) error {
 	if _, err := tx.ExecContext(ctx, putRecording, append(r.values(), now, now)...); err != nil {
 		return err
 	}
-	if r.State == StateExpired || r.State == StateDestroyed { // what decided about it names those who took part
-		if err := deleteFacts(ctx, tx, r.ID); err != nil {
-			return err
-		}
-	}
 	for _, table := range []string{"participants", "call_ids", "links"} {
 		if _, err := tx.ExecContext(ctx, "DELETE FROM "+table+" WHERE recording_id = ?", r.ID); err != nil {
 			return err
@@ -94,9 +89,16 @@ func (c *Catalog) SetState(ctx context.Context, id string, s State) error {
 	return changed(res, err, "set state of recording "+id)
 }
 
-// Delete takes a recording out of the catalog. ErrNotFound when there is none.
+// Delete takes a recording out of the catalog, with the facts that are kept of it. ErrNotFound when there is none; its facts go all the same.
 func (c *Catalog) Delete(ctx context.Context, id string) error {
-	res, err := c.write.ExecContext(ctx, "DELETE FROM recordings WHERE id = ?", id)
+	var res sql.Result
+	err := c.inTx(ctx, func(tx *sql.Tx) (err error) {
+		if err = deleteFacts(ctx, tx, id); err != nil {
+			return err
+		}
+		res, err = tx.ExecContext(ctx, "DELETE FROM recordings WHERE id = ?", id)
+		return err
+	})
 	return changed(res, err, "delete recording "+id)
 }
 

@@ -21,12 +21,14 @@ const (
 	StateLocked      State = "locked"       // in the store, and locked
 	StateExpired     State = "expired"      // the term is over and the key is destroyed
 	StateDestroyed   State = "destroyed"    // the key is destroyed before the term, for a reason
+	StateShredded    State = "shredded"     // erased by request: the key is destroyed, the bytes are there until their lock ends
+	StateErased      State = "erased"       // erased by request: the key is destroyed, and the store has no version any more
 	StateFailed      State = "failed"       // could not be finished; the warnings say why
 )
 
 // States lists every state.
 func States() []State {
-	return []State{StateNotRecorded, StateRecording, StateFinishing, StateStored, StateLocked, StateExpired, StateDestroyed, StateFailed}
+	return []State{StateNotRecorded, StateRecording, StateFinishing, StateStored, StateLocked, StateExpired, StateDestroyed, StateShredded, StateErased, StateFailed}
 }
 
 // HashPrefix begins what is a keyed hash of an address, a number or an identifier instead of the thing itself.
@@ -123,7 +125,7 @@ type Recording struct {
 	EndCause siprec.EndCause
 	Warnings []string
 
-	// Gone is of what is expired or destroyed: the row has nothing left that names anybody. Audio and Sidecar are there while their
+	// Gone is of what is expired, destroyed or erased: the row has nothing left that names anybody. Audio and Sidecar are there while their
 	// bytes are, which nobody can read.
 	Gone Gone
 }

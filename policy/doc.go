@@ -33,7 +33,7 @@
 //	    pause:                              # see PauseTerms
 //	      keys: {pause: "7", resume: "8"}   # default: none
 //	      card_digits: 7                    # default; so many keys in a row pause for a payment; 0: never
-//	      in_band: false                    # default; true looks for keys in the sound itself
+//	      in_band: false                    # the default; when true, keys are looked for in the sound itself, too
 //	      at_most: PT15M                    # default, at most PT4H; a pause that nobody ends is ended then
 //	      after: PT30M                      # the recording is paused for good when it has lasted so long; default: never
 //	rules:

@@ -61,6 +61,24 @@ func newLaterOn(t *testing.T, dir string, store storage.Store, clock *stoppedClo
 	return later{b, clock}
 }
 
+// newEraserOn is newLaterOn with an eraser.
+func newEraserOn(t *testing.T, dir string, store storage.Store, clock *stoppedClock) later {
+	t.Helper()
+	b := newBenchWith(t, benchParts{
+		dir: dir, store: store, policyFile: recordAll, run: true, ports: media.Config{Addr: loopback}, clock: clock.now, erases: true,
+	})
+	return later{b, clock}
+}
+
+// erasing runs a test on the strict fake and on a directory, each with its eraser.
+func erasing(t *testing.T, test func(t *testing.T, l later)) {
+	onBoth(t, func(t *testing.T, l later) {
+		l.stop()
+		store := l.archive.Store
+		test(t, newEraserOn(t, l.dir, store, l.clock))
+	})
+}
+
 // onBoth runs a test on the strict fake and on a directory.
 func onBoth(t *testing.T, test func(t *testing.T, l later)) {
 	t.Run("fake", func(t *testing.T) { t.Parallel(); test(t, newLater(t)) })

@@ -65,6 +65,11 @@ func (a *Archive) Annotate(ctx context.Context, id string, doc Analysis, actor s
 			return nil, err
 		}
 		entry.State = catalog.AnalysisStored
+		if a.isHeld(ctx, id) {
+			if err := a.Store.Hold(ctx, storage.Ref{Key: entry.Object.Key, VersionID: entry.Object.Version}, true); err != nil {
+				return nil, err
+			}
+		}
 		data.Object = ObjectRef{Key: entry.Object.Key, VersionID: entry.Object.Version, SHA256: entry.Object.SHA256, Size: entry.Object.Size}
 		if err := a.Catalog.PutAnalysis(context.WithoutCancel(ctx), entry); err != nil {
 			return nil, err
@@ -148,6 +153,9 @@ func (a *Archive) Analysis(ctx context.Context, docID, actor string) (Analysis, 
 	}
 	if entry.State != catalog.AnalysisStored || !entry.RetainUntil.After(a.now()) {
 		return Analysis{}, fmt.Errorf("open document: %w: it is %s, and its term ends at %s", ErrNotPlayable, entry.State, entry.RetainUntil.Format(time.RFC3339))
+	}
+	if err := a.mayUse(ctx, entry.Recording, ""); err != nil {
+		return Analysis{}, fmt.Errorf("open document: %w", err)
 	}
 	if err := a.witness(ctx, EventViewed, entry.Recording, actor, "", analysisData{Document: docID, Kind: AnalysisKind(entry.Kind)}); err != nil {
 		return Analysis{}, err

@@ -20,8 +20,10 @@ import (
 
 // An Archive reads what recorders have stored. It works beside a running recorder, in the same process or another.
 type Archive struct {
-	Store   storage.Store
-	Keys    *seal.Keys
+	Store storage.Store
+	Keys  *seal.Keys
+	// Eraser deletes what is locked in GOVERNANCE mode, for erasures and redactions; nil: its bytes stay until the lock ends.
+	Eraser  eraser
 	Catalog *catalog.Catalog
 	Audit   *audit.Log
 	// AuditDir is where Audit is; Verify reads it from the disk.
@@ -74,14 +76,21 @@ type Playback struct {
 func (p *Playback) Close() error { return p.object.Close() }
 
 type playedData struct {
-	Why    string `json:"why,omitempty"`
-	SHA256 string `json:"sha256"`
-	Range  string `json:"range,omitempty"`
+	Why     string `json:"why,omitempty"`
+	Despite string `json:"despite_restriction,omitempty"`
+	SHA256  string `json:"sha256"`
+	Range   string `json:"range,omitempty"`
 }
 
 // Play opens a recording for listening. The access is in the audit log before the first byte is served: actor is who
 // listens, why is the reason that they state, span the bytes of the file that they asked for (RFC 9110 section 14.2; empty: all).
+// One whose use is restricted is ErrRestricted.
 func (a *Archive) Play(ctx context.Context, id, actor, why, span string) (*Playback, error) {
+	return a.PlayDespite(ctx, id, actor, why, span, "")
+}
+
+// PlayDespite is Play also of a recording whose use is restricted: despite is the reason, which is witnessed; "" is none.
+func (a *Archive) PlayDespite(ctx context.Context, id, actor, why, span, despite string) (*Playback, error) {
 	row, err := a.Catalog.Get(ctx, id)
 	if err != nil {
 		return nil, fmt.Errorf("find recording: %w", err)
@@ -96,6 +105,9 @@ func (a *Archive) Play(ctx context.Context, id, actor, why, span string) (*Playb
 	if doomed, err := a.isDoomed(ctx, id); err != nil || doomed {
 		return nil, cmp.Or(err, fmt.Errorf("%w: it is being destroyed", ErrNotPlayable))
 	}
+	if err := a.mayUse(ctx, id, despite); err != nil {
+		return nil, err
+	}
 	key, err := a.Keys.Get(ctx, id)
 	if errors.Is(err, seal.ErrDestroyed) || errors.Is(err, seal.ErrNotFound) {
 		return nil, fmt.Errorf("%w: its key is gone", ErrNotPlayable)
@@ -103,7 +115,7 @@ func (a *Archive) Play(ctx context.Context, id, actor, why, span string) (*Playb
 	if err != nil {
 		return nil, fmt.Errorf("get key: %w", err)
 	}
-	if err := a.witness(ctx, EventPlayed, id, actor, "", playedData{Why: why, SHA256: row.Audio.PlainSHA256, Range: span}); err != nil {
+	if err := a.witness(ctx, EventPlayed, id, actor, "", playedData{Why: why, Despite: despite, SHA256: row.Audio.PlainSHA256, Range: span}); err != nil {
 		return nil, err
 	}
 	object, err := a.Store.Open(ctx, storage.Ref{Key: row.Audio.Key, VersionID: row.Audio.Version})
@@ -120,6 +132,9 @@ func (a *Archive) Play(ctx context.Context, id, actor, why, span string) (*Playb
 // Waveform gives the course of a recording's channels, without which a player can only be listened through. The access is witnessed
 // as a view. It is nil for a recording of an older version.
 func (a *Archive) Waveform(ctx context.Context, id, actor string) (*media.Waveform, error) {
+	if err := a.mayUse(ctx, id, ""); err != nil {
+		return nil, err
+	}
 	row, side, err := a.Show(ctx, id, actor)
 	switch {
 	case errors.Is(err, seal.ErrDestroyed) || errors.Is(err, seal.ErrNotFound):

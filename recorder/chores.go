@@ -57,9 +57,9 @@ func (r *Recorder) rest(q *queue, name string) {
 	}
 }
 
-// upkeep does what waits for the store: it destroys what is doomed, ends quarantines, and deletes what is left of the expired, and the kept
+// upkeep does what waits for the store: it brings holds there, erases what was approved, destroys what is doomed, ends quarantines, and deletes what is left of the expired, and the kept
 // facts whose time is over.
 func (r *Recorder) upkeep(ctx context.Context) error {
 	_, dropped := r.cfg.Catalog.DropFacts(ctx, r.cfg.Clock())
-	return errors.Join(r.destroyDoomed(ctx), r.endQuarantines(ctx), r.archive().sweep(ctx), dropped)
+	return errors.Join(r.archive().settleHolds(ctx), r.archive().finishErasures(ctx), r.destroyDoomed(ctx), r.endQuarantines(ctx), r.archive().sweep(ctx), dropped)
 }

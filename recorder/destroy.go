@@ -106,18 +106,23 @@ func (a *Archive) destroy(ctx context.Context, g grave) error {
 	if err != nil && !errors.Is(err, catalog.ErrNotFound) {
 		return fmt.Errorf("destroy recording: %w", err)
 	}
+	if err := a.heldError(ctx, row); err != nil {
+		return fmt.Errorf("destroy recording: %w", err)
+	}
 	there, away := a.remains(ctx, row.Sidecar.Key)
 	if away != nil && row.State == catalog.StateLocked {
 		return fmt.Errorf("destroy recording: %w", away)
 	}
-	if _, keyErr := a.Keys.Get(ctx, g.id); !there.locked.IsZero() && !errors.Is(keyErr, seal.ErrDestroyed) {
+	// What is redacted was looked at before that: its key goes, whatever the store keeps of its bytes.
+	mayStay := g.reason == DestroyedRedacted && !there.held()
+	if _, keyErr := a.Keys.Get(ctx, g.id); !there.locked.IsZero() && !mayStay && !errors.Is(keyErr, seal.ErrDestroyed) {
 		err := lockedUntil(row, there.locked)
 		return errors.Join(err, a.witness(ctx, EventDestroyed, g.id, g.actor, audit.Failed, destroyedData{Reason: g.reason, Why: g.why, Left: true}))
 	}
 	data := destroyedData{Reason: g.reason, Why: g.why}
 	return a.do(ctx, EventDestroyed, g.id, g.actor, data, func() (any, error) {
-		if err := a.Catalog.DoomFrom(ctx, catalog.Doom{ID: g.id, Reason: string(g.reason), At: a.now()}); err != nil { // from here on there is no way back
-			return nil, err
+		if err := a.Catalog.Condemn(ctx, catalog.Doom{ID: g.id, Reason: string(g.reason), At: a.now()}); err != nil {
+			return nil, err // from here on there is no way back
 		}
 		if err := a.Keys.Destroy(ctx, g.id); err != nil {
 			return nil, fmt.Errorf("destroy key: %w", err)
@@ -125,11 +130,15 @@ func (a *Archive) destroy(ctx context.Context, g grave) error {
 		if away != nil {
 			return nil, away // nothing can be read any more; the bytes go when the store is back
 		}
-		left, err := a.erase(ctx, there.free)
+		eraseNow := a.erase
+		if g.reason == DestroyedRedacted {
+			eraseNow = a.eraseBound
+		}
+		left, err := eraseNow(ctx, there)
 		if err != nil {
 			return nil, err
 		}
-		data.Left = left || !there.locked.IsZero()
+		data.Left = left
 		if err := a.endAnalyses(ctx, g.id); err != nil {
 			return nil, err
 		}
@@ -158,6 +167,9 @@ func (a *Archive) bury(ctx context.Context, row catalog.Recording, known bool, g
 			return err
 		}
 	}
+	if err := a.Catalog.LiftAll(ctx, g.id, utcMS(a.now())); err != nil { // of what was held before it was stored
+		return err
+	}
 	return a.Catalog.Undoom(ctx, g.id)
 }
 
@@ -170,12 +182,17 @@ func lockedUntil(row catalog.Recording, until time.Time) error {
 	if row.LockMode == string(storage.Compliance) {
 		return fmt.Errorf("recording %s is locked in COMPLIANCE mode, which nobody can end before %s: %w", row.ID, at, storage.ErrLocked)
 	}
-	return fmt.Errorf("recording %s is locked until %s; only who has the right to bypass %s retention in the store can end that, with the store's own tools, and Greffier never asks for it: %w",
+	return fmt.Errorf("recording %s is locked until %s; only who has the right to bypass %s retention can end that: configure the eraser's credentials, to redact it, or to have it erased by two persons: %w",
 		row.ID, at, row.LockMode, storage.ErrLocked)
 }
 
+// elsewhere tells a doom that another deed carries out.
+func elsewhere(reason string) bool {
+	return DestroyReason(reason) == DestroyedExpired || DestroyReason(reason) == DestroyedErased
+}
+
 // destroyDoomed destroys everything that is doomed and due, and that no call writes to. What the store locks cannot be, and is let be:
-// its term ends it.
+// its term ends it. What is held waits until it is released.
 func (r *Recorder) destroyDoomed(ctx context.Context) error {
 	list, err := r.cfg.Catalog.Doomed(ctx)
 	if err != nil {
@@ -183,14 +200,17 @@ func (r *Recorder) destroyDoomed(ctx context.Context) error {
 	}
 	var errs []error
 	for _, d := range list {
-		if d.At.After(r.cfg.Clock()) || r.isLive(d.ID) {
+		if d.At.After(r.cfg.Clock()) || r.isLive(d.ID) || elsewhere(d.Reason) {
 			continue
 		}
 		if _, err := r.cfg.Keys.Get(ctx, d.ID); errors.Is(err, seal.ErrDestroyed) && !r.gate.enter(r.cfg.Clock()) {
 			continue // only its bytes are left, and the store is away
 		}
 		err := r.learnOfStore(r.destroyStored(ctx, d.ID, d.Reason))
-		if errors.Is(err, storage.ErrLocked) {
+		switch {
+		case errors.Is(err, catalog.ErrHeld):
+			err = nil
+		case errors.Is(err, storage.ErrLocked):
 			err = errors.Join(err, r.cfg.Catalog.Undoom(ctx, d.ID))
 		}
 		errs = append(errs, err)
@@ -210,6 +230,9 @@ func (r *Recorder) mayLock(ctx context.Context, row catalog.Recording) (bool, er
 	_, doomed, err := r.cfg.Catalog.DoomOf(ctx, row.ID)
 	if err != nil || doomed {
 		return false, err
+	}
+	if !row.RetainUntil.After(r.cfg.Clock()) && r.archive().isHeld(ctx, row.ID) {
+		return false, nil // no lock can be set any more, and the store's legal hold stands in its place
 	}
 	review, err := r.cfg.Catalog.ReviewOf(ctx, row.ID)
 	if err != nil {

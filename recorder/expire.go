@@ -32,6 +32,9 @@ func (r *Recorder) expireDue(ctx context.Context) error {
 		}
 		err := a.expire(ctx, row)
 		r.letGo(row.ID)
+		if errors.Is(err, catalog.ErrHeld) {
+			continue // just now
+		}
 		if errs = append(errs, err); err == nil {
 			r.cfg.Observe(Observation{Event: EventExpired, Class: row.Class, Outcome: string(audit.Done)})
 		}
@@ -58,8 +61,14 @@ func (r *Recorder) noteTerm(end time.Time) {
 
 // expire ends a recording whose term is over: its key is destroyed, and its row has nothing left that names anybody.
 func (a *Archive) expire(ctx context.Context, row catalog.Recording) error {
+	if err := a.heldError(ctx, row); err != nil {
+		return err
+	}
 	data := expiredData{Until: row.RetainUntil}
 	return a.do(ctx, EventExpired, row.ID, "", data, func() (any, error) {
+		if err := a.Catalog.Condemn(ctx, catalog.Doom{ID: row.ID, Reason: string(DestroyedExpired), At: a.now()}); err != nil {
+			return nil, err // it was held just now
+		}
 		if err := a.Keys.Destroy(ctx, row.ID); err != nil {
 			return nil, fmt.Errorf("destroy key: %w", err)
 		}

@@ -16,10 +16,14 @@ import (
 )
 
 // keep keeps the facts of a decision for as long as the policy says, sealed, so that another policy can be tried on them. That is all
-// that they are for: a call goes on when they cannot be kept.
+// that they are for: a call goes on when they cannot be kept. Of a call in which somebody objects none are, nor those of a decision before.
 func (r *Recorder) keep(ctx context.Context, c *call, f policy.Facts, at time.Time) {
 	term := c.rules.KeepFacts()
-	if term.IsZero() || len(r.cfg.FactsKey) == 0 || c.decision.Reason == policy.Objected {
+	if c.decision.Reason == policy.Objected {
+		r.unkeep(ctx, c)
+		return
+	}
+	if term.IsZero() || len(r.cfg.FactsKey) == 0 {
 		return
 	}
 	err := func() error {
@@ -35,6 +39,13 @@ func (r *Recorder) keep(ctx context.Context, c *call, f policy.Facts, at time.Ti
 	}()
 	if err != nil {
 		c.log().Warn("the facts of a decision could not be kept for simulations", zap.Error(err))
+	}
+}
+
+// unkeep deletes the facts of a call's decision.
+func (r *Recorder) unkeep(ctx context.Context, c *call) {
+	if err := r.cfg.Catalog.DeleteFacts(ctx, c.id); err != nil {
+		c.log().Error("the facts of a decision could not be deleted", zap.Error(err))
 	}
 }
 
@@ -76,8 +87,8 @@ func factsCipher(key []byte) (cipher.AEAD, error) {
 type Simulation struct {
 	Since     time.Time `json:"since"`
 	Decisions int       `json:"decisions"` // whose facts are kept
-	Unknown   int       `json:"unknown"`   // decisions since then whose facts are not
-	Changed   int       `json:"changed"`   // that would be others
+	Unknown   int       `json:"unknown"`   // decisions since then whose facts are not: see Simulate
+	Changed   int       `json:"changed"`   // that would be different ones
 	Before    Outcome   `json:"before"`
 	After     Outcome   `json:"after"`
 
@@ -111,7 +122,9 @@ type Shift struct {
 const EventSimulated = "policy.simulated"
 
 // Simulate decides again, by another policy, about the calls since an instant whose facts are kept, and tells what would change. Quotas are
-// not counted: a call with a claim counts as recorded, on both sides. The key is that of Config.FactsKey. It is witnessed.
+// not counted: a call with a claim counts as recorded, on both sides. No facts are kept of a call that somebody did not want recorded, that
+// consent, a notice, a mark or facts did not come for, or that is destroyed, erased or expired. The key is that of Config.FactsKey. It is
+// witnessed.
 func (a *Archive) Simulate(ctx context.Context, p *policy.Policy, d *policy.Directory, o *policy.Objectors, key []byte, since time.Time, actor string) (Simulation, error) {
 	out := Simulation{Since: utcMS(since), Rules: map[string]*Shift{}, Groups: map[string]*Shift{}, Agents: map[string]*Shift{}}
 	data := map[string]any{"policy_digest": p.Digest(), "since": out.Since}
@@ -152,7 +165,7 @@ func (a *Archive) Simulate(ctx context.Context, p *policy.Policy, d *policy.Dire
 
 // add counts one decision, before and after.
 func (s *Simulation) add(row catalog.Recording, now policy.Decision, p *policy.Policy, f policy.Facts) {
-	was := row.State != catalog.StateNotRecorded
+	was := row.State != catalog.StateNotRecorded || row.Reason == string(policy.QuotaOver)
 	changed := was != now.Record || row.Class != now.Class || row.Rule != now.Rule
 	agent, groups := p.Agent(f)
 	s.Decisions++

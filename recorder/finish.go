@@ -22,8 +22,13 @@ func (r *Recorder) finish(ctx context.Context, id string) error {
 	defer r.letGo(id)
 	if d, doomed, err := r.cfg.Catalog.DoomOf(ctx, id); err != nil {
 		return err
+	} else if doomed && elsewhere(d.Reason) {
+		return nil
 	} else if doomed {
-		return r.destroyTaken(ctx, id, d.Reason)
+		if err := r.destroyTaken(ctx, id, d.Reason); !errors.Is(err, catalog.ErrHeld) {
+			return err
+		}
+		// It was stored, and is held: only the spool is left of what is to be done.
 	}
 	key, err := r.cfg.Keys.Get(ctx, id)
 	if errors.Is(err, seal.ErrDestroyed) {
@@ -43,6 +48,9 @@ func (r *Recorder) finish(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
+	if err := r.archive().holdMatching(ctx, id); err != nil {
+		return err
+	}
 	if side.Class.Quarantine.IsZero() || !row.QuarantineUntil.After(r.cfg.Clock()) {
 		if err := r.lockIfMay(ctx, row); err != nil {
 			return err
@@ -51,10 +59,10 @@ func (r *Recorder) finish(ctx context.Context, id string) error {
 	if d, doomed, err := r.cfg.Catalog.DoomOf(ctx, id); err != nil {
 		return err
 	} else if doomed { // meanwhile
-		if err := r.destroyTaken(ctx, id, d.Reason); !errors.Is(err, storage.ErrLocked) {
+		if err := r.destroyTaken(ctx, id, d.Reason); !errors.Is(err, storage.ErrLocked) && !errors.Is(err, catalog.ErrHeld) {
 			return err
 		}
-		// It was locked before: upkeep says so.
+		// It was locked before, of which upkeep says so, or is held.
 	}
 	if err := r.cfg.Spool.Remove(id); err != nil {
 		return fmt.Errorf("remove spool: %w", err)

@@ -15,7 +15,7 @@ import (
 // archive is the recorder's parts, for the deeds that recorders and commands have in common.
 func (r *Recorder) archive() *Archive {
 	return &Archive{
-		Store: r.cfg.Store, Keys: r.cfg.Keys, Catalog: r.cfg.Catalog, Audit: r.cfg.Audit, PseudonymKey: r.words.key, Clock: r.cfg.Clock,
+		Store: r.cfg.Store, Eraser: r.cfg.Eraser, Keys: r.cfg.Keys, Catalog: r.cfg.Catalog, Audit: r.cfg.Audit, PseudonymKey: r.words.key, Clock: r.cfg.Clock,
 	}
 }
 
@@ -43,7 +43,11 @@ func (a *Archive) isDoomed(ctx context.Context, id string) (bool, error) {
 
 // isGone tells a recording of which only the row is left.
 func isGone(row catalog.Recording) bool {
-	return row.State == catalog.StateExpired || row.State == catalog.StateDestroyed
+	switch row.State {
+	case catalog.StateExpired, catalog.StateDestroyed, catalog.StateShredded, catalog.StateErased:
+		return true
+	}
+	return false
 }
 
 // whyGone says how a recording ended, for whoever asks for it.
@@ -54,6 +58,10 @@ func whyGone(row catalog.Recording) string {
 		return "its term ended, and it expired at " + at
 	case catalog.StateDestroyed:
 		return fmt.Sprintf("it was destroyed at %s: %s", at, row.Gone.Reason)
+	case catalog.StateShredded:
+		return fmt.Sprintf("it was erased on request: its key was destroyed at %s, and bytes that nobody can read are in the store until %s", at, row.LockedUntil.UTC().Format(time.RFC3339))
+	case catalog.StateErased:
+		return fmt.Sprintf("it was erased on request at %s: its key is destroyed, and nothing of it is in the store", at)
 	}
 	return fmt.Sprintf("the recording is %s", row.State)
 }
@@ -93,8 +101,12 @@ func (w *words) once(text string) string {
 // remains are the versions in the folder of a key, in the store: what can be deleted now, and until when the rest is locked.
 type remains struct {
 	free   []storage.Ref
+	bound  []storage.Info
 	locked time.Time // zero: nothing is
 }
+
+// held tells that something has a legal hold.
+func (r *remains) held() bool { return r.locked.Equal(held) }
 
 // held is the time of what has a legal hold, which has no end.
 var held = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
@@ -105,7 +117,8 @@ func (a *Archive) remains(ctx context.Context, key string) (remains, error) {
 	if key == "" {
 		return out, nil
 	}
-	lock := func(until time.Time) {
+	lock := func(info storage.Info, until time.Time) {
+		out.bound = append(out.bound, info)
 		if until.After(out.locked) {
 			out.locked = until
 		}
@@ -115,9 +128,9 @@ func (a *Archive) remains(ctx context.Context, key string) (remains, error) {
 		case err != nil && info.Key == "":
 			return out, fmt.Errorf("list objects: %w", err)
 		case info.LegalHold:
-			lock(held)
+			lock(info, held)
 		case info.Retention.Active(a.now()):
-			lock(info.Retention.Until)
+			lock(info, info.Retention.Until)
 		default: // what cannot be read can be deleted all the same
 			out.free = append(out.free, info.Ref)
 		}
@@ -125,10 +138,11 @@ func (a *Archive) remains(ctx context.Context, key string) (remains, error) {
 	return out, nil
 }
 
-// erase deletes versions, and tells whether any stays because the store locks it after all.
-func (a *Archive) erase(ctx context.Context, refs []storage.Ref) (left bool, err error) {
+// erase deletes what no lock protects, and tells whether any stays because the store locks it after all.
+func (a *Archive) erase(ctx context.Context, there remains) (left bool, err error) {
+	left = len(there.bound) > 0
 	var errs []error
-	for _, ref := range refs {
+	for _, ref := range there.free {
 		switch err := a.Store.Delete(ctx, ref); {
 		case errors.Is(err, storage.ErrLocked): // its clock is not ours
 			left = true
@@ -156,7 +170,12 @@ func (a *Archive) sweep(ctx context.Context) error {
 		if row.LockedUntil.After(a.now()) {
 			continue // the store is not asked for months
 		}
-		gone, err := a.sweepFolder(ctx, row.ID, row.Sidecar.Key)
+		gone, err := false, error(nil)
+		if row.State == catalog.StateShredded {
+			err = a.sweepShredded(ctx, row)
+		} else {
+			gone, err = a.sweepFolder(ctx, row.ID, row.Sidecar.Key)
+		}
 		if isAway(err) {
 			return errors.Join(append(errs, err)...) // the others would fare alike
 		}
@@ -188,7 +207,7 @@ func (a *Archive) sweepFolder(ctx context.Context, id, key string) (gone bool, e
 		return !left, nil
 	}
 	err = a.do(ctx, EventSwept, id, "", sweptData{Objects: len(there.free)}, func() (any, error) {
-		more, err := a.erase(ctx, there.free)
+		more, err := a.erase(ctx, there)
 		left = left || more
 		return sweptData{Objects: len(there.free), Left: left}, err
 	})

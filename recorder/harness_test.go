@@ -61,6 +61,25 @@ type benchParts struct {
 	ports      media.Config
 	clock      func() time.Time
 	observe    func(recorder.Observation)
+	erases     bool   // there is an eraser
+	eraser     eraser // of a store that does not give its own
+	workers    int
+}
+
+// An eraser is that of whichever store.
+type eraser interface {
+	Erase(ctx context.Context, ref storage.Ref) error
+}
+
+// eraserOf gives the eraser of a store that has one.
+func eraserOf(store storage.Store) eraser {
+	switch s := store.(type) {
+	case *storagetest.Fake:
+		return s.Eraser()
+	case *storage.Dir:
+		return storage.NewDirEraser(s)
+	}
+	return nil
 }
 
 func newBenchWith(t *testing.T, parts benchParts) *bench {
@@ -88,10 +107,15 @@ func newBenchWith(t *testing.T, parts benchParts) *bench {
 	must(err)
 	b := &bench{t: t, dir: dir, receiver: receiver, spool: sp}
 	b.store, _ = store.(*storagetest.Fake)
+	eraser := parts.eraser
+	if parts.erases {
+		eraser = eraserOf(store)
+	}
 	rec, err := recorder.New(recorder.Config{
+		Eraser:    eraser,
 		Directory: b.directory.Load, Objectors: b.objectors.Load,
 		Policy: func() *policy.Policy { return p }, Receiver: receiver, Spool: sp, Keys: keys, Store: store, Catalog: cat, Audit: log, PseudonymKey: make([]byte, 32),
-		Clock: parts.clock, Observe: parts.observe,
+		Clock: parts.clock, Observe: parts.observe, Workers: parts.workers,
 	})
 	must(err)
 	must(rec.Recover(t.Context()))
@@ -108,7 +132,7 @@ func newBenchWith(t *testing.T, parts benchParts) *bench {
 	}()
 	b.Recorder = rec
 	b.archive = &recorder.Archive{
-		Store: store, Keys: keys, Catalog: cat, Audit: log, AuditDir: filepath.Join(dir, "audit"), SpoolDir: filepath.Join(dir, "spool"), PseudonymKey: make([]byte, 32),
+		Store: store, Eraser: eraser, Keys: keys, Catalog: cat, Audit: log, AuditDir: filepath.Join(dir, "audit"), SpoolDir: filepath.Join(dir, "spool"), PseudonymKey: make([]byte, 32),
 		Clock: parts.clock,
 	}
 	stopped := false

@@ -11,6 +11,7 @@ const (
 	DestroyedQuotaOver  DestroyReason = "quota_over"    // another call has its place
 	DestroyedProof      DestroyReason = "proof_written" // the contract is proven otherwise (R36)
 	DestroyedRedacted   DestroyReason = "redacted"      // another recording, without a span, has its place (R09)
+	DestroyedErased     DestroyReason = "erased"        // on request, by two persons (GDPR Art. 17)
 	DestroyedExpired    DestroyReason = "expired"       // its term is over
 	destroyedUnfinished DestroyReason = "unfinished"    // a redaction that did not come to its end: what it made
 )
@@ -24,6 +25,17 @@ const (
 	EventRedacted        = "recording.redacted"
 	EventAnalysisWritten = "analysis.written"
 	EventAnalysisExpired = "analysis.expired"
+	EventShredded        = "recording.shredded" // erased on request: the key
+	EventErased          = "recording.erased"   // and the bytes
+	EventRestricted      = "recording.restricted"
+	EventUnrestricted    = "recording.unrestricted"
+
+	EventErasureRequested = "erasure.requested"
+	EventErasureApproved  = "erasure.approved"
+	EventErasureRefused   = "erasure.refused"
+
+	EventHoldPlaced   = "hold.placed"   // of a recording, or, without a subject, of the hold itself
+	EventHoldReleased = "hold.released" // likewise
 )
 
 // destroyedData is the data of EventDestroyed.

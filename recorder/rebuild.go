@@ -64,7 +64,7 @@ func (a *Archive) Rebuild(ctx context.Context, progress func(done int)) (Rebuild
 	if err := a.rebuildUnrecorded(ctx, pairs, &rep); err != nil {
 		return rep, err
 	}
-	if err := errors.Join(a.rebuildGone(ctx, lives, pairs, &rep), a.rebuildAnalyses(ctx, &rep)); err != nil {
+	if err := errors.Join(a.rebuildGone(ctx, lives, pairs, &rep), a.rebuildAnalyses(ctx, &rep), a.rebuildHolds(ctx, &rep), a.rebuildErasures(ctx)); err != nil {
 		return rep, err
 	}
 	return rep, a.witness(ctx, EventRebuilt, "", "", audit.Done, map[string]int{

@@ -67,6 +67,21 @@ func (l *afterlife) tell(e audit.Entry) error {
 		return json.Unmarshal(e.Data, &l.decision)
 	case EventEnded:
 		l.ended = endOf(e)
+	case EventShredded:
+		switch {
+		case e.Outcome == audit.Intended && l.state == "":
+			l.doomed = DestroyedErased
+		case e.Outcome == audit.Done && l.state == "":
+			l.state, l.gone, l.doomed = catalog.StateShredded, catalog.Gone{At: utcMS(e.Time), Reason: string(DestroyedErased)}, ""
+		}
+	case EventErased:
+		var d erasedData
+		if err := json.Unmarshal(e.Data, &d); err != nil {
+			return err
+		}
+		if e.Outcome == audit.Done && !d.Left && l.state == catalog.StateShredded {
+			l.state = catalog.StateErased
+		}
 	case EventReleased:
 		if e.Outcome == audit.Done {
 			l.released = e.Time

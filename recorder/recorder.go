@@ -28,6 +28,7 @@ type Config struct {
 	Spool    *spool.Spool
 	Keys     *seal.Keys
 	Store    storage.Store
+	Eraser   eraser // as that of an Archive, for erasures that were cut off; may be nil
 	Catalog  *catalog.Catalog
 	Audit    *audit.Log
 

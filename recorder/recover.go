@@ -17,9 +17,12 @@ import (
 // it is witnessed, so that what a crash cut off is at the very end: this is a thousand calls and more.
 const recoverTail = 16 << 20
 
-// Recover gives the sessions that were not recorded, and that a crash cut, an end in log and catalog. It is called once,
-// before the first session is taken; what was recorded is Run's business.
+// Recover gives the sessions that were not recorded, and that a crash cut, an end in log and catalog, and destroys again the keys that a
+// backup brought back. It is called once, before the first session is taken; what was recorded is Run's business.
 func (r *Recorder) Recover(ctx context.Context) error {
+	if err := r.archive().destroyRestored(ctx); err != nil {
+		return fmt.Errorf("destroy keys that a backup brought back: %w", err)
+	}
 	if err := r.recoverDecisions(ctx); err != nil {
 		return err
 	}

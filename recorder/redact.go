@@ -31,16 +31,17 @@ type redactedData struct {
 	Why       string `json:"why"`
 }
 
-// Redact makes a recording of an unlocked one in which nothing is heard from one time to another, on no channel, and puts it in its
+// Redact makes a recording of another in which nothing is heard from one time to another, on no channel, and puts it in its
 // place: with an id and a key of its own, so that the original is destroyed and not only hidden. It gives the id of the new one, with an
-// error too, when the original could not be destroyed at once: then the server does that. A locked recording is an error that wraps
-// storage.ErrLocked; what cannot be redacted wraps ErrRefused.
+// error too, when the original could not be destroyed at once: then the server does that. A recording that is locked, in
+// COMPLIANCE mode, by a mandate or where there is no eraser, is an error that wraps storage.ErrLocked; what is held wraps catalog.ErrHeld;
+// what cannot be redacted wraps ErrRefused.
 func (a *Archive) Redact(ctx context.Context, id string, from, to time.Duration, actor, why string) (newID string, err error) {
 	row, side, err := a.redactable(ctx, id, from, to, why)
 	if err != nil {
 		return "", fmt.Errorf("redact recording: %w", err)
 	}
-	done, err := a.unlocked(ctx, row)
+	done, err := a.unlocked(ctx, row, side.Class.Mandate == "")
 	if err != nil {
 		return "", fmt.Errorf("redact recording: %w", err)
 	}
@@ -67,10 +68,23 @@ func (a *Archive) Redact(ctx context.Context, id string, from, to time.Duration,
 	if err != nil {
 		return "", fmt.Errorf("redact recording: %w", err)
 	}
-	if err := a.destroy(ctx, grave{id: id, reason: DestroyedRedacted, actor: actor, why: why}); err != nil {
+	if err := errors.Join(a.inherit(ctx, id, next.id), a.destroy(ctx, grave{id: id, reason: DestroyedRedacted, actor: actor, why: why})); err != nil {
 		return next.id, fmt.Errorf("redact recording: %s is in its place, and the original is not destroyed yet, which the server does: %w", next.id, err)
 	}
 	return next.id, nil
+}
+
+// inherit gives a new recording what the one in whose place it is was under, and lets it be locked: an hour from now at the latest.
+func (a *Archive) inherit(ctx context.Context, id, next string) error {
+	_, err := a.Catalog.Occupy(ctx, next, a.now(), a.now())
+	if err != nil {
+		return err
+	}
+	r, restricted, err := a.Catalog.RestrictionOf(ctx, id)
+	if err == nil && restricted {
+		err = a.Restrict(ctx, next, r.By, r.Reason)
+	}
+	return errors.Join(err, a.holdMatching(ctx, next))
 }
 
 // redactable finds a recording that can be redacted, and its sidecar.

@@ -78,13 +78,18 @@ func (a *Archive) kept(ctx context.Context, id, why string) (catalog.Recording, 
 	return row, nil
 }
 
-// unlocked occupies a recording that is kept and that no lock protects, so that it can be changed or destroyed. done ends that.
-func (a *Archive) unlocked(ctx context.Context, row catalog.Recording) (done func() error, err error) {
+// unlocked occupies a recording that is kept and that no lock protects, so that it can be changed or destroyed. done ends that. With an
+// eraser a GOVERNANCE lock is none, if bypass says so.
+func (a *Archive) unlocked(ctx context.Context, row catalog.Recording, bypass bool) (done func() error, err error) {
+	bypass = bypass && a.Eraser != nil && row.LockMode == string(policy.Governance)
 	if a.SpoolDir != "" && spool.Holds(a.SpoolDir, row.ID) {
 		return nil, ErrNotFinished
 	}
-	if row.State == catalog.StateLocked {
+	if row.State == catalog.StateLocked && !bypass {
 		return nil, lockedUntil(row, row.LockedUntil)
+	}
+	if err := a.heldError(ctx, row); err != nil {
+		return nil, err
 	}
 	now := a.now()
 	switch free, err := a.Catalog.Occupy(ctx, row.ID, now, now.Add(workLimit)); {
@@ -95,7 +100,7 @@ func (a *Archive) unlocked(ctx context.Context, row catalog.Recording) (done fun
 	}
 	done = func() error { return a.Catalog.Vacate(context.WithoutCancel(ctx), row.ID) }
 	there, err := a.remains(ctx, row.Sidecar.Key)
-	if err == nil && !there.locked.IsZero() {
+	if err == nil && !there.locked.IsZero() && (!bypass || there.held()) {
 		err = lockedUntil(row, there.locked)
 	}
 	if err != nil {
@@ -118,7 +123,7 @@ func (a *Archive) Proven(ctx context.Context, id, actor, why string) error {
 	if err := mayBeProven(side, a.now()); err != nil {
 		return fmt.Errorf("take other proof: %w", err)
 	}
-	done, err := a.unlocked(ctx, row)
+	done, err := a.unlocked(ctx, row, false)
 	if err == nil {
 		err = errors.Join(a.destroy(ctx, grave{id: id, reason: DestroyedProof, actor: actor, why: why}), done())
 	}

@@ -102,9 +102,7 @@ func (r *Recorder) tellOutcome(ctx context.Context, c *call, reason policy.Reaso
 	d := c.decided
 	d.Record, d.Reason = false, string(reason)
 	r.index(ctx, c, reason)
-	if err := r.cfg.Catalog.DeleteFacts(ctx, c.id); err != nil { // somebody did not want it
-		c.log().Error("catalog", zap.Error(err))
-	}
+	r.unkeep(ctx, c) // somebody did not want it, or what did not come was not known by the rules
 	return r.witness(ctx, EventDecision, c.id, "", d)
 }
 

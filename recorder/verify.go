@@ -28,6 +28,7 @@ type VerifyReport struct {
 	NotRecorded int      `json:"not_recorded"` // decided not to record, and nothing kept
 	Unfinished  int      `json:"unfinished"`   // in progress, or waiting in the spool
 	Gone        int      `json:"gone"`         // expired or destroyed, and nothing left that can be read
+	Held        int      `json:"held"`         // under a legal hold
 	Documents   int      `json:"documents"`    // about recordings, read whole, hashed and opened
 	Problems    []string `json:"problems"`
 	Notices     []string `json:"notices"` // worth knowing, and nobody's promise
@@ -89,7 +90,7 @@ func (a *Archive) Verify(ctx context.Context, progress func(done int)) (VerifyRe
 		progress(rep.Recordings)
 	}
 	a.verifyStrangers(ctx, known, pairs, stories, &rep)
-	if err := a.verifyAnalyses(ctx, &rep); err != nil {
+	if err := errors.Join(a.verifyAnalyses(ctx, &rep), a.verifyHolds(ctx, &rep), a.verifyErasures(ctx, &rep)); err != nil {
 		return rep, err
 	}
 	sort.Strings(rep.Problems)
@@ -146,7 +147,7 @@ func (s *story) tell(e audit.Entry) error {
 		s.locked = true
 	case e.Type == EventAbandoned && done:
 		s.undone = true
-	case e.Type == EventExpired || e.Type == EventDestroyed:
+	case e.Type == EventExpired || e.Type == EventDestroyed || e.Type == EventShredded:
 		s.gone = s.gone || done || e.Outcome == audit.Intended // the key may be gone, and a crash have come before the other event
 	}
 	return nil
@@ -167,7 +168,7 @@ func (a *Archive) verifyRow(ctx context.Context, row catalog.Recording, p pair, 
 	case catalog.StateNotRecorded:
 		rep.NotRecorded++
 		return a.verifyNothing(ctx, row, p, s)
-	case catalog.StateExpired, catalog.StateDestroyed:
+	case catalog.StateExpired, catalog.StateDestroyed, catalog.StateShredded, catalog.StateErased:
 		rep.Gone++
 		return a.verifyGone(ctx, row, p, s)
 	}
@@ -224,6 +225,7 @@ func (a *Archive) verifyRecording(ctx context.Context, row catalog.Recording, p 
 		bad("the store does not have the objects that the catalog names")
 		return out
 	}
+	out = append(out, a.verifyHeld(ctx, row, p, rep)...)
 	side, err := a.sidecar(ctx, row)
 	if err != nil {
 		bad("sidecar: %v", err)

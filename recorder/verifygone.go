@@ -57,6 +57,10 @@ func (a *Archive) verifyEnding(ctx context.Context, row catalog.Recording, rep *
 	if !doomed {
 		return false, nil
 	}
+	if err := a.heldError(ctx, row); errors.Is(err, catalog.ErrHeld) {
+		rep.Notices = append(rep.Notices, fmt.Sprintf("%s: to be destroyed (%s) when its legal hold is released", row.ID, d.Reason))
+		return false, nil
+	}
 	rep.Unfinished++
 	rep.Notices = append(rep.Notices, fmt.Sprintf("%s: to be destroyed from %s on: %s", row.ID, d.At.Format(time.RFC3339), d.Reason))
 	if late := a.now().Sub(d.At); late > termGrace {
@@ -78,6 +82,10 @@ func (a *Archive) verifyGone(ctx context.Context, row catalog.Recording, p pair,
 		out = append(out, fmt.Sprintf("it is %s, and a spool file exists", row.State))
 	}
 	for _, o := range []storage.Info{p.audio, p.sidecar} {
+		if o.Key != "" && row.State == catalog.StateErased {
+			out = append(out, fmt.Sprintf("it is erased, and %s is in the store", o.Key))
+			continue
+		}
 		ended := row.Gone.At
 		if o.Retention.Until.After(ended) {
 			ended = o.Retention.Until
@@ -92,7 +100,9 @@ func (a *Archive) verifyGone(ctx context.Context, row catalog.Recording, p pair,
 // verifyTerms checks that a recording is locked when its quarantine is over, unless somebody has to look at it, and that its term is not.
 func (a *Archive) verifyTerms(ctx context.Context, row catalog.Recording, rep *VerifyReport) []string {
 	var out []string
-	if late := a.now().Sub(row.RetainUntil); !row.RetainUntil.IsZero() && late > termGrace {
+	if late := a.now().Sub(row.RetainUntil); !row.RetainUntil.IsZero() && late > 0 && a.isHeld(ctx, row.ID) {
+		rep.Notices = append(rep.Notices, fmt.Sprintf("%s: its term has ended, and a legal hold keeps it", row.ID))
+	} else if !row.RetainUntil.IsZero() && late > termGrace {
 		out = append(out, fmt.Sprintf("its term ended %s ago, and its key is there", late.Round(time.Second)))
 	}
 	late := a.now().Sub(row.QuarantineUntil)
@@ -100,7 +110,9 @@ func (a *Archive) verifyTerms(ctx context.Context, row catalog.Recording, rep *V
 		return out
 	}
 	review, err := a.Catalog.ReviewOf(ctx, row.ID)
-	switch {
+	_, doomed, doomErr := a.Catalog.DoomOf(ctx, row.ID)
+	switch err := errors.Join(err, doomErr); {
+	case doomed, a.now().After(row.RetainUntil): // and held, or about to be gone
 	case err != nil:
 		out = append(out, err.Error())
 	case suspected(row, review):
@@ -109,6 +121,12 @@ func (a *Archive) verifyTerms(ctx context.Context, row catalog.Recording, rep *V
 		out = append(out, fmt.Sprintf("its quarantine ended %s ago, and it is not locked", late.Round(time.Second)))
 	}
 	return out
+}
+
+// isHeld tells whether a legal hold keeps a recording, and what is written about it.
+func (a *Archive) isHeld(ctx context.Context, id string) bool {
+	list, err := a.Catalog.HoldsOf(ctx, id)
+	return err == nil && len(list) > 0
 }
 
 func (a *Archive) isAnalysis(ctx context.Context, id string) bool {
@@ -160,6 +178,8 @@ func (a *Archive) verifyAnalysis(ctx context.Context, doc catalog.Analysis, rep 
 		return fmt.Errorf("its term ended %s ago, and its bytes are there", late.Round(time.Second))
 	case doc.State == catalog.AnalysisGone:
 		return nil
+	case late > termGrace && a.isHeld(ctx, doc.Recording):
+		return nil // and its row tells of that
 	case late > termGrace:
 		return fmt.Errorf("its term ended %s ago, and its key is there", late.Round(time.Second))
 	case doc.State == catalog.AnalysisWriting:

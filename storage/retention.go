@@ -9,7 +9,7 @@ import (
 type Mode string
 
 const (
-	// Governance can be ended by someone with a special permission. This package never asks to.
+	// Governance can be ended by someone with a special permission. Only an eraser asks to.
 	Governance Mode = "GOVERNANCE"
 	// Compliance cannot be ended or shortened by anybody.
 	Compliance Mode = "COMPLIANCE"

@@ -235,6 +235,14 @@ type S3StoreConfig struct {
 	// File that holds the secret key, readable by this program only.
 	SecretKeyFile string `yaml:"secret_key_file" placeholder:"FILE"`
 
+	// Access key of the eraser: credentials of their own, with the right to bypass GOVERNANCE retention, which those above must not
+	// have. They delete what two persons have erased, and the originals of what is redacted, and are used for nothing else. Absent: the
+	// bytes of what is erased stay until their lock ends, unreadable, and what is locked is not redacted.
+	EraserAccessKey string `yaml:"eraser_access_key"`
+
+	// File that holds the eraser's secret key, readable by this program only.
+	EraserSecretKeyFile string `yaml:"eraser_secret_key_file" placeholder:"FILE"`
+
 	// PEM file with the certificate authority of the service; absent: the system's.
 	CAFile string `yaml:"ca_file" placeholder:"FILE"`
 

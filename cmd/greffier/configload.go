@@ -170,6 +170,12 @@ func (c Config) check() error {
 	if d := c.Store.S3.LifecycleSlackDays; d < 0 || d > storage.MaxLifecycleSlack {
 		problems = append(problems, fmt.Errorf("store.s3.lifecycle_slack_days: %d; write 0 to %d", d, storage.MaxLifecycleSlack))
 	}
+	switch s := c.Store.S3; {
+	case (s.EraserAccessKey == "") != (s.EraserSecretKeyFile == ""):
+		problems = append(problems, errors.New("store.s3: eraser_access_key and eraser_secret_key_file are needed together"))
+	case s.EraserAccessKey != "" && s.EraserAccessKey == s.AccessKey:
+		problems = append(problems, errors.New("store.s3: the eraser needs credentials of its own: whoever can lock must not be able to bypass the lock"))
+	}
 	if c.Media.Missing <= 0 {
 		problems = append(problems, errors.New("media.missing: must be longer than nothing"))
 	}

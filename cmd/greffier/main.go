@@ -49,6 +49,9 @@ const (
 )
 
 func main() {
+	if err := keepRegisters(os.Args); err != nil {
+		fmt.Fprintln(os.Stderr, "greffier:", err) // what is lost is less than a server that does not start
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()

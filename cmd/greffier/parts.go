@@ -17,7 +17,6 @@ import (
 	"github.com/greffier/greffier/catalog"
 	"github.com/greffier/greffier/policy"
 	"github.com/greffier/greffier/recorder"
-	"github.com/greffier/greffier/storage"
 	"github.com/greffier/greffier/storage/seal"
 )
 
@@ -124,6 +123,9 @@ func (p *parts) openArchive(ctx context.Context, c Config, want access, fresh bo
 	if a.Store, err = openStore(c); err != nil {
 		return err
 	}
+	if err := p.openEraser(c); err != nil {
+		return err
+	}
 	if a.Catalog, err = catalog.Open(filepath.Join(c.DataDir, catalogFile)); err != nil {
 		return err
 	}
@@ -173,29 +175,6 @@ func loadPolicy(path string, samplingKey []byte) (*policy.Policy, error) {
 		return policy.Builtin(o)
 	}
 	return policy.Load(path, o)
-}
-
-func openStore(c Config) (storage.Store, error) {
-	if c.Store.Type == "dir" {
-		dir := c.Store.Dir
-		if dir == "" {
-			dir = filepath.Join(c.DataDir, storeDir)
-		}
-		return storage.NewDir(dir, storage.DirOptions{})
-	}
-	s := c.Store.S3
-	secretKey := ""
-	if s.SecretKeyFile != "" {
-		b, err := os.ReadFile(s.SecretKeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("read store.s3.secret_key_file: %w", err)
-		}
-		secretKey = strings.TrimSpace(string(b))
-	}
-	return storage.NewS3(storage.S3Config{
-		Endpoint: s.Endpoint, Region: s.Region, Bucket: s.Bucket, PathStyle: s.PathStyle,
-		AccessKey: s.AccessKey, SecretKey: storage.Secret(secretKey), CAFile: s.CAFile, Insecure: s.Insecure,
-	})
 }
 
 // secret reads a secret file, and makes it with 256 random bits where it may.

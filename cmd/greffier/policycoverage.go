@@ -30,11 +30,7 @@ func (c policyCoverageCmd) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return fmt.Errorf("--since: %w", err)
 	}
-	config, err := c.config()
-	if err != nil {
-		return err
-	}
-	parts, err := openParts(ctx, config, witnesses)
+	parts, config, err := c.openConfigured(ctx, witnesses)
 	if err != nil {
 		return err
 	}

@@ -31,6 +31,13 @@ type recordingsCmd struct {
 	Proven   provenCmd   `cmd:"" help:"Destroy the recording of a contract that is proven otherwise."`
 	Annotate annotateCmd `cmd:"" help:"Store a note, an evaluation or a transcript of a recording."`
 	Analyses analysesCmd `cmd:"" help:"List the documents about a recording, or print one."`
+
+	Hold        holdCmd        `cmd:"" help:"Keep recordings from every end, until they are released."`
+	ReleaseHold releaseHoldCmd `cmd:"" help:"End a legal hold, or let one recording go that is under it."`
+	Holds       holdsCmd       `cmd:"" help:"List the legal holds, and what they hold."`
+	Erase       eraseCmd       `cmd:"" help:"Have a recording erased before its term, by two persons."`
+	Restrict    restrictCmd    `cmd:"" help:"Keep a recording, and let nobody use it."`
+	Unrestrict  unrestrictCmd  `cmd:"" help:"End a restriction."`
 }
 
 // operator names the person at this machine's command line, for the audit log.
@@ -44,6 +51,14 @@ func operator() string {
 
 type listCmd struct {
 	located
+	filters
+	State string `placeholder:"STATE" help:"recording, finishing, stored, locked, not_recorded, failed, expired, destroyed, shredded or erased."`
+	Limit int    `help:"At most so many, newest first; 0: all." default:"0"`
+	JSON  bool   `name:"json" help:"Print JSON."`
+}
+
+// filters say which recordings are meant.
+type filters struct {
 	From   string `placeholder:"TIME" help:"Started at or after this time (RFC 3339, or a date)."`
 	To     string `placeholder:"TIME" help:"Started before this time (RFC 3339, or a date)."`
 	Party  string `placeholder:"TEXT" help:"Name or address of a participant, or a part of it."`
@@ -51,11 +66,8 @@ type listCmd struct {
 	SRC    string `name:"src" placeholder:"NAME" help:"SRC profile that the call came from."`
 	Class  string `placeholder:"NAME" help:"Class."`
 	Rule   string `placeholder:"NAME" help:"Rule that decided."`
-	State  string `placeholder:"STATE" help:"recording, finishing, stored, locked, not_recorded, failed, expired or destroyed."`
 	CallID string `name:"call-id" placeholder:"ID" help:"An identifier of the call: Call-ID, Session-ID, UCID ..."`
 	Tenant string `placeholder:"NAME" help:"Tenant of the SRC profile."`
-	Limit  int    `help:"At most so many, newest first; 0: all." default:"0"`
-	JSON   bool   `name:"json" help:"Print JSON."`
 
 	Conversation     string `placeholder:"ID" help:"Everything of one conversation (legs, retries, halves on two servers, transfers in one group): a recording's id, or the conversation's."`
 	RecordingSession string `placeholder:"ID" help:"Everything that one SIP session recorded."`
@@ -65,28 +77,33 @@ type listCmd struct {
 	LossAbove *float64 `name:"loss-above" placeholder:"PERCENT" help:"Worst channel lost more than this share of its packets."`
 }
 
-func (l listCmd) query() (catalog.Query, error) {
+func (f filters) query() (catalog.Query, error) {
 	q := catalog.Query{
-		Party: l.Party, Number: l.Number, SRC: l.SRC, Class: l.Class, Rule: l.Rule, State: catalog.State(l.State), CallID: l.CallID, Limit: l.Limit,
-		MOSBelow: l.MOSBelow, Tenant: l.Tenant, Conversation: l.Conversation, RecordingSession: l.RecordingSession, Warning: l.Warning,
+		Party: f.Party, Number: f.Number, SRC: f.SRC, Class: f.Class, Rule: f.Rule, CallID: f.CallID,
+		MOSBelow: f.MOSBelow, Tenant: f.Tenant, Conversation: f.Conversation, RecordingSession: f.RecordingSession, Warning: f.Warning,
 	}
-	if l.LossAbove != nil {
-		if !(*l.LossAbove >= 0 && *l.LossAbove <= 100) {
-			return q, fmt.Errorf("--loss-above: %v is no percentage", *l.LossAbove)
+	if f.LossAbove != nil {
+		if !(*f.LossAbove >= 0 && *f.LossAbove <= 100) {
+			return q, fmt.Errorf("--loss-above: %v is no percentage", *f.LossAbove)
 		}
-		q.ByLoss, q.LossAbove = true, *l.LossAbove/100
-	}
-	if l.State != "" && !slices.Contains(catalog.States(), q.State) {
-		return q, fmt.Errorf("--state: %q is none of %v", l.State, catalog.States())
+		q.ByLoss, q.LossAbove = true, *f.LossAbove/100
 	}
 	var err error
-	if q.From, err = readTime(l.From); err != nil {
+	if q.From, err = readTime(f.From); err != nil {
 		return q, fmt.Errorf("--from: %w", err)
 	}
-	if q.To, err = readTime(l.To); err != nil {
+	if q.To, err = readTime(f.To); err != nil {
 		return q, fmt.Errorf("--to: %w", err)
 	}
 	return q, nil
+}
+
+func (l listCmd) query() (catalog.Query, error) {
+	q, err := l.filters.query()
+	if q.State, q.Limit = catalog.State(l.State), l.Limit; err == nil && l.State != "" && !slices.Contains(catalog.States(), q.State) {
+		err = fmt.Errorf("--state: %q is none of %v", l.State, catalog.States())
+	}
+	return q, err
 }
 
 func readTime(s string) (time.Time, error) {
@@ -254,10 +271,11 @@ func relatives(rows []catalog.Recording) []relative {
 
 type playCmd struct {
 	located
-	ID     string        `arg:"" help:"The recording."`
-	Output string        `short:"o" placeholder:"FILE" help:"Where to write, as call.wav; without an extension, the format's is added. - is standard output." default:"-"`
-	Why    string        `placeholder:"TEXT" help:"The reason, for the audit log."`
-	Wait   time.Duration `help:"How long to wait for a recording that is being finished." default:"30s"`
+	ID      string        `arg:"" help:"The recording."`
+	Output  string        `short:"o" placeholder:"FILE" help:"Where to write, as call.wav; without an extension, the format's is added. - is standard output." default:"-"`
+	Why     string        `placeholder:"TEXT" help:"The reason, for the audit log."`
+	Despite string        `name:"despite-restriction" placeholder:"REASON" help:"Play although its use is restricted, for this reason, which is witnessed."`
+	Wait    time.Duration `help:"How long to wait for a recording that is being finished." default:"30s"`
 }
 
 // playPoll is how often a recording is looked at that is not finished.
@@ -320,7 +338,7 @@ func (c playCmd) wait(ctx context.Context, p *parts) (*recorder.Playback, error)
 	tick := time.NewTicker(playPoll)
 	defer tick.Stop()
 	for {
-		sound, err := p.archive.Play(context.WithoutCancel(ctx), c.ID, operator(), c.Why, "")
+		sound, err := p.archive.PlayDespite(context.WithoutCancel(ctx), c.ID, operator(), c.Why, "", c.Despite)
 		if !errors.Is(err, recorder.ErrNotFinished) {
 			return sound, err
 		}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/greffier/greffier/policy"
 	"github.com/greffier/greffier/recorder"
 	"github.com/greffier/greffier/siprec"
 	"github.com/greffier/greffier/siprec/siprectest"
@@ -38,97 +39,114 @@ func pauseKeys(in string) string {
 // saysPaused is a header field by which an SRC tells of a pause, and what it means.
 const saysPaused = "signals:\n  - {name: card, when: 'headers[\"X-Pause\"] == \"card\"', means: paused, reason: payment}"
 
+// A pauseCase is a way in which a pause comes about, and what it leaves.
+type pauseCase struct {
+	class   string
+	besides string
+	config  string
+	events  func(s *running, m siprectest.Metadata) []siprectest.Event // m is what the call begins with
+	heard   string                                                     // in each phase
+	reason  string
+	by      string
+	warning string
+}
+
 // TestR07: between a pause and its end nothing is kept, of either channel and however the pause comes about: what was said is not in the
-// file, and nowhere on disk; in its place is silence of the right length, with a marker that says why. R08: with its reason.
+// file, and nowhere on disk; in its place is silence of the right length, with a marker that says why.
 func TestR07(t *testing.T) {
 	const p = trialPhase
-	tests := map[string]struct {
-		class   string
-		besides string
-		config  string
-		events  func(s *running) []siprectest.Event
-		heard   string // in each phase
-		reason  string
-		by      string
-		warning string
-	}{
-		"API payment": {heard: "+-+", reason: "payment", by: "api", events: func(s *running) []siprectest.Event { return s.askedPause("payment") }},
-		"API health":  {heard: "+-+", reason: "health", by: "api", events: func(s *running) []siprectest.Event { return s.askedPause("health") }},
-		"API private": {heard: "+-+", reason: "private", by: "api", events: func(s *running) []siprectest.Event { return s.askedPause("private") }},
-		"API other":   {heard: "+-+", reason: "other", by: "api", events: func(s *running) []siprectest.Event { return s.askedPause("other") }},
-		"key": {class: pauseKeys(""), heard: "+-+", reason: "other", by: "key", events: func(*running) []siprectest.Event {
+	for name, test := range map[string]pauseCase{
+		"key": {class: pauseKeys(""), heard: "+-+", reason: "other", by: "key", events: func(*running, siprectest.Metadata) []siprectest.Event {
 			return []siprectest.Event{presses(p-keyLead, "*", siprectest.ByEvent), presses(2*p, "#", siprectest.ByEvent)}
 		}},
-		"key in the sound": {class: pauseKeys(", in_band: true"), heard: "+--", reason: "other", by: "key", events: func(*running) []siprectest.Event {
+		"key in the sound": {class: pauseKeys(", in_band: true"), heard: "+--", reason: "other", by: "key", events: func(*running, siprectest.Metadata) []siprectest.Event {
 			return []siprectest.Event{presses(p-keyLead, "*", siprectest.InBand), presses(2*p, "#", siprectest.InBand)} // in a pause the sound is not looked at
 		}},
-		"card number": {class: pauseKeys(""), heard: "+--", reason: "payment", by: "card", warning: "payment-suspected", events: func(*running) []siprectest.Event {
+		"card number": {class: pauseKeys(""), heard: "+--", reason: "payment", by: "card", warning: "payment-suspected", events: func(*running, siprectest.Metadata) []siprectest.Event {
 			return []siprectest.Event{presses(700*time.Millisecond, "4970101", siprectest.ByEvent)} // after the first burst; the last key begins 1.2 s later
 		}},
-		"card number in the sound": {class: pauseKeys(", in_band: true"), heard: "+--", reason: "payment", by: "card", warning: "payment-suspected", events: func(*running) []siprectest.Event {
+		"card number in the sound": {class: pauseKeys(", in_band: true"), heard: "+--", reason: "payment", by: "card", warning: "payment-suspected", events: func(*running, siprectest.Metadata) []siprectest.Event {
 			return []siprectest.Event{presses(700*time.Millisecond, "4970101", siprectest.InBand)}
 		}},
 		"header field": {besides: saysPaused, config: "sip: {sources: [{name: sbc, addresses: [127.0.0.1], headers: [X-Pause]}]}\n", heard: "+-+", reason: "payment", by: "metadata",
-			events: func(*running) []siprectest.Event {
+			events: func(*running, siprectest.Metadata) []siprectest.Event {
 				say := func(v string) siprectest.Change {
 					return siprectest.Change{Headers: []siprectest.Header{{Name: "X-Pause", Value: v}}}
 				}
 				return []siprectest.Event{offers(p, say("card")), offers(2*p, say("none"))}
 			}},
-		"a=record:paused": {heard: "+-+", reason: "other", by: "metadata", events: func(*running) []siprectest.Event {
+		"metadata": {besides: "signals:\n  - {name: ill, when: 'ext[\"about\"] == \"health\"', means: paused, reason: health}", heard: "+-+", reason: "health", by: "metadata",
+			events: func(_ *running, m siprectest.Metadata) []siprectest.Event {
+				say := func(about string) *siprectest.Metadata {
+					changed := m
+					changed.Extension = `<about xmlns="urn:trial">` + about + `</about>`
+					return &changed
+				}
+				return []siprectest.Event{tells(p, say("health")), tells(2*p, say("weather"))}
+			}},
+		"a=record:paused": {heard: "+-+", reason: "other", by: "metadata", events: func(*running, siprectest.Metadata) []siprectest.Event {
 			return []siprectest.Event{offers(p, siprectest.Change{Record: "paused"}), offers(2*p, siprectest.Change{Record: "on"})}
 		}},
-		"hold": {heard: "+-+", reason: "hold", events: func(*running) []siprectest.Event {
+		"hold": {heard: "+-+", reason: "hold", events: func(*running, siprectest.Metadata) []siprectest.Event {
 			return []siprectest.Event{
 				offers(p, siprectest.Change{Directions: map[siprec.Label]siprec.Direction{"1": siprec.Inactive, "2": siprec.Inactive}}),
 				offers(2*p, siprectest.Change{Directions: map[siprec.Label]siprec.Direction{"1": siprec.SendOnly, "2": siprec.SendOnly}}),
 			}
 		}},
 		"nobody ends it": {class: "pause: {at_most: PT2S}", heard: "+-+", reason: "payment", by: "api", warning: "pause-ended-by-limit",
-			events: func(s *running) []siprectest.Event { return s.askedPause("payment")[:1] }},
-		"after a time": {class: "pause: {after: PT2S}", heard: "+--", reason: "other", by: "limit", events: func(*running) []siprectest.Event { return nil }},
+			events: func(s *running, _ siprectest.Metadata) []siprectest.Event { return s.askedPause("payment")[:1] }},
+		"after a time": {class: "pause: {after: PT2S}", heard: "+--", reason: "other", by: "limit", events: func(*running, siprectest.Metadata) []siprectest.Event { return nil }},
+	} {
+		t.Run(name, test.run)
 	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			config := ""
-			if test.config != "" {
-				config = filepath.Join(t.TempDir(), "greffier.yaml")
-				if err := os.WriteFile(config, []byte(test.config), 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-			s := startWith(t, config, t.TempDir(), trial(t, test.class, test.besides))
-			spec := conversation(p)
-			spec.Timeline = test.events(s)
-			s.talk(spec, 3*p)
-			var row listedRecording
-			if test.warning == "payment-suspected" { // it is not locked before somebody has looked
-				eventually(t, "stored", 20*time.Second, func() bool {
-					rows := list(t, s.Config.DataDir)
-					row = rows[0]
-					return row.State == "stored"
-				})
-			} else {
-				row = s.ended(1)[0]
-			}
-			s.hears(row.ID, test.heard)
-			s.silent(row.ID, test.heard)
-			s.isInNoFile(slices.Concat(customerSays, adviserSays)...)
-			side := sidecarIn(t, s, row.ID)
-			if len(side.Pauses) != 1 || side.Pauses[0].Reason != test.reason {
-				t.Errorf("pauses %+v, want one for %s", side.Pauses, test.reason)
-			}
-			if test.warning != "" && !slices.Contains(side.Warnings, test.warning) {
-				t.Errorf("warnings %v, want %s", side.Warnings, test.warning)
-			}
-			type paused struct{ Reason, By string }
-			if got, want := eventsOf[paused](t, s, recorder.EventPaused), (paused{test.reason, test.by}); test.by != "" && (len(got) != 1 || got[0] != want) {
-				t.Errorf("the pauses are witnessed as %v, want one as %v", got, want)
-			}
-			verifyGood(t, s.Config.DataDir)
+}
+
+// TestR08: the reason that was given for a pause stands in the sidecar and in the audit log, and how the recording is silent is the same for each.
+func TestR08(t *testing.T) {
+	for _, reason := range policy.PauseReasons() {
+		test := pauseCase{heard: "+-+", reason: string(reason), by: "api", events: func(s *running, _ siprectest.Metadata) []siprectest.Event { return s.askedPause(string(reason)) }}
+		t.Run(string(reason), test.run)
+	}
+}
+
+func (test pauseCase) run(t *testing.T) {
+	t.Parallel()
+	config := ""
+	if test.config != "" {
+		config = filepath.Join(t.TempDir(), "greffier.yaml")
+		if err := os.WriteFile(config, []byte(test.config), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := startWith(t, config, t.TempDir(), trial(t, test.class, test.besides))
+	spec := conversation(trialPhase)
+	spec.Timeline = test.events(s, *spec.Metadata)
+	s.talk(spec, 3*trialPhase)
+	var row listedRecording
+	if test.warning == "payment-suspected" { // it is not locked before somebody has looked
+		eventually(t, "stored", 20*time.Second, func() bool {
+			rows := list(t, s.Config.DataDir)
+			row = rows[0]
+			return row.State == "stored"
 		})
+	} else {
+		row = s.ended(1)[0]
 	}
+	s.hears(row.ID, test.heard)
+	s.silent(row.ID, test.heard)
+	s.isInNoFile(slices.Concat(customerSays, adviserSays)...)
+	side := sidecarIn(t, s, row.ID)
+	if len(side.Pauses) != 1 || side.Pauses[0].Reason != test.reason {
+		t.Errorf("pauses %+v, want one for %s", side.Pauses, test.reason)
+	}
+	if test.warning != "" && !slices.Contains(side.Warnings, test.warning) {
+		t.Errorf("warnings %v, want %s", side.Warnings, test.warning)
+	}
+	type paused struct{ Reason, By string }
+	if got, want := eventsOf[paused](t, s, recorder.EventPaused), (paused{test.reason, test.by}); test.by != "" && (len(got) != 1 || got[0] != want) {
+		t.Errorf("the pauses are witnessed as %v, want one as %v", got, want)
+	}
+	verifyGood(t, s.Config.DataDir)
 }
 
 // askedPause pauses the call for its second phase, by the command that asks the API.

@@ -71,9 +71,16 @@ func (l located) config() (Config, error) {
 
 // open opens the server's parts, as far as the command needs them.
 func (l located) open(ctx context.Context, want access) (*parts, error) {
+	p, _, err := l.openConfigured(ctx, want)
+	return p, err
+}
+
+// openConfigured is open for a command that needs the server's configuration too.
+func (l located) openConfigured(ctx context.Context, want access) (*parts, Config, error) {
 	c, err := l.config()
 	if err != nil {
-		return nil, err
+		return nil, c, err
 	}
-	return openParts(ctx, c, want)
+	p, err := openParts(ctx, c, want)
+	return p, c, err
 }

@@ -161,7 +161,7 @@ func (m *Main) open(ctx context.Context) (err error) {
 	m.recorder, err = recorder.New(recorder.Config{
 		Adviser: adviser,
 		Codecs:  codec.Set{G729: c.Media.G729},
-		Policy:  m.lists.Policy, Directory: m.lists.Directory, Objectors: m.lists.Objectors, Receiver: m.receiver, Spool: m.spool, Keys: a.Keys, Store: a.Store, Catalog: a.Catalog, Audit: a.Audit,
+		Policy:  m.lists.Policy, Directory: m.lists.Directory, Objectors: m.lists.Objectors, Receiver: m.receiver, Spool: m.spool, Keys: a.Keys, Store: a.Store, Eraser: a.Eraser, Catalog: a.Catalog, Audit: a.Audit,
 		PseudonymKey: m.parts.pseudonymKey, FactsKey: m.parts.factsKey, MinFree: c.Spool.MinFree, Workers: c.Spool.Workers, Log: m.log.Named("recorder"), Observe: m.metrics.observe,
 		MissingAfter: c.Media.Missing, Profiles: profiles,
 	})

@@ -42,10 +42,11 @@ func asWriter(t *testing.T, m *storagetest.MinIO) {
 	roots.AppendCertsFromPEM([]byte(readFile(t, m.Config.CAFile)))
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
 	defer transport.CloseIdleConnections()
-	v, err := creds.GetWithContext(&credentials.CredContext{Client: &http.Client{Transport: transport}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	var v credentials.Value
+	eventually(t, "MinIO gives credentials", 20*time.Second, func() bool { // it says that it is ready a little before it does
+		v, err = creds.GetWithContext(&credentials.CredContext{Client: &http.Client{Transport: transport}})
+		return err == nil
+	})
 	t.Setenv("AWS_ACCESS_KEY_ID", v.AccessKeyID)
 	t.Setenv("AWS_SECRET_ACCESS_KEY", v.SecretAccessKey)
 	t.Setenv("AWS_SESSION_TOKEN", v.SessionToken)
