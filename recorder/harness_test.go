@@ -115,7 +115,7 @@ func newBenchWith(t *testing.T, parts benchParts) *bench {
 		Eraser:    eraser,
 		Directory: b.directory.Load, Objectors: b.objectors.Load,
 		Policy: func() *policy.Policy { return p }, Receiver: receiver, Spool: sp, Keys: keys, Store: store, Catalog: cat, Audit: log, PseudonymKey: make([]byte, 32),
-		Clock: parts.clock, Observe: parts.observe, Workers: parts.workers,
+		FactsKey: factsKey, Clock: parts.clock, Observe: parts.observe, Workers: parts.workers,
 	})
 	must(err)
 	must(rec.Recover(t.Context()))
