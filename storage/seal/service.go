@@ -35,7 +35,7 @@ func OpenService(ctx context.Context, rawURL string, o ServiceOptions) (Service,
 	case "awskms", "gcpkms", "azurekeyvault", localScheme:
 		w, err = openCloud(ctx, u)
 	default:
-		err = fmt.Errorf("%q is none: write file, hashivault://..., awskms://..., gcpkms://... or azurekeyvault://...", u.Scheme)
+		err = fmt.Errorf("%q is none: write file, or a URL of hashivault, awskms, gcpkms or azurekeyvault", u.Scheme)
 	}
 	if err != nil {
 		return Service{}, fmt.Errorf("key-encryption key %s: %w", nameOf(u), err)
