@@ -195,6 +195,8 @@ func (s *Server) unplayable(w http.ResponseWriter, r *http.Request, err error) {
 		fail(w, http.StatusConflict, err.Error())
 	case errors.Is(err, ErrGone):
 		fail(w, http.StatusGone, err.Error())
+	case errors.Is(err, ErrRestricted):
+		fail(w, http.StatusForbidden, err.Error())
 	default:
 		s.internal(w, r, err)
 	}

@@ -17,7 +17,7 @@ const eventScreenLinked = "recording.screen_linked"
 var screenReference = regexp.MustCompile(`^[A-Za-z0-9._:-]{1,128}$`)
 
 // withoutSound are the states of recordings of which there is nothing.
-var withoutSound = []catalog.State{catalog.StateNotRecorded, catalog.StateFailed, catalog.StateExpired}
+var withoutSound = []catalog.State{catalog.StateNotRecorded, catalog.StateFailed, catalog.StateExpired, catalog.StateShredded, catalog.StateErased}
 
 // linkScreen links a recording with one of a screen, which is kept elsewhere: for training and evaluation only (R10). The link is an
 // event. There is no way to link a still image.

@@ -32,6 +32,7 @@ var (
 	ErrNotFound    = errors.New("no such recording")
 	ErrNotFinished = errors.New("the recording is not finished yet")
 	ErrGone        = errors.New("there is nothing to play")
+	ErrRestricted  = errors.New("the use of the recording is restricted: the command line plays it, with a reason of its own (--despite-restriction)")
 )
 
 // A Sound is the plain file of a recording, opened for one answer.

@@ -143,6 +143,15 @@ func (c *Catalog) HeldBy(ctx context.Context, hold string) ([]Held, error) {
 	return c.held(ctx, "WHERE held.hold = ?", hold)
 }
 
+// HeldUnder tells how far a hold of a recording has come; its State is empty when it never was under that hold.
+func (c *Catalog) HeldUnder(ctx context.Context, id, hold string) (Held, error) {
+	list, err := c.held(ctx, "WHERE held.recording_id = ? AND held.hold = ?", id, hold)
+	if err != nil || len(list) == 0 {
+		return Held{}, err
+	}
+	return list[0], nil
+}
+
 // Unsettled lists what the store may not know of yet, and what is still held by a hold that has ended.
 func (c *Catalog) Unsettled(ctx context.Context) ([]Held, error) {
 	return c.held(ctx, "WHERE state IN ('placing', 'lifting') OR state = 'placed' AND holds.ended_at > 0")

@@ -134,6 +134,12 @@ func TestUnsettled(t *testing.T) {
 	if list, err := c.HeldBy(ctx, "a"); err != nil || len(list) != 4 || list[1].Reason != "Case 1" || !list[1].Over {
 		t.Errorf("held by it are %+v, %v", list, err)
 	}
+	if one, err := c.HeldUnder(ctx, "03", "a"); err != nil || one.State != catalog.HoldLifting {
+		t.Errorf("held under it is %+v, %v", one, err)
+	}
+	if none, err := c.HeldUnder(ctx, "03", "b"); err != nil || none.State != "" {
+		t.Errorf("held under another is %+v, %v", none, err)
+	}
 	if err := c.LiftAll(ctx, "02", start); err != nil {
 		t.Fatal(err)
 	}

@@ -168,7 +168,7 @@ func TestEventsAreToldOnce(t *testing.T) {
 			event := update(9, false, 160)
 			red := func(stamp uint32, back int) []byte {
 				offset := 160 * back
-				head := []byte{0x80 | eventType, byte(offset >> 6), byte(offset<<2) | 0, byte(len(event)), 0}
+				head := []byte{0x80 | eventType, byte(offset >> 6), byte(offset << 2), byte(len(event)), 0}
 				return p.packet(redType, false, stamp, slices.Concat(head, event, filled(0x21)))
 			}
 			p.rawAll(red(10160, 1), red(10320, 2))

@@ -156,12 +156,13 @@ func (a *Archive) openHold(ctx context.Context, o HoldOrder) (catalog.Hold, erro
 // holdOne puts one recording under a hold, first in the catalog and then in the store. One that is under it already is no error, and nor is
 // one that a rule is to leave alone.
 func (a *Archive) holdOne(ctx context.Context, id string, h catalog.Hold, actor string, again bool) error {
-	list, err := a.Catalog.HeldBy(ctx, h.Name)
+	before, err := a.Catalog.HeldUnder(ctx, id, h.Name)
 	if err != nil {
 		return err
 	}
-	at := slices.IndexFunc(list, func(x catalog.Held) bool { return x.Recording == id })
-	if at >= 0 && (list[at].State == catalog.HoldPlaced || list[at].State == catalog.HoldPlacing || !again) {
+	switch {
+	case before.State == "":
+	case before.State == catalog.HoldPlaced, before.State == catalog.HoldPlacing, !again:
 		return nil
 	}
 	data := holdData{Hold: h.Name, Reason: h.Reason}

@@ -15,5 +15,6 @@ go mod tidy -diff
 go vet ./...
 go vet -tags bench ./cmd/greffier
 go vet -tags amr ./media/codec
+go vet -tags cloudkms ./storage/seal
 go run "$STATICCHECK" ./...
 echo "lint: clean"

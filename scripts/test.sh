@@ -13,9 +13,10 @@ if [ -z "${GREFFIER_CORPUS:-}" ] && [ -d ../shared/corpus ]; then
   export GREFFIER_CORPUS
 fi
 
-# Two packages at a time: the load test measures, and must not share the cores with everything else.
+# Two packages at a time: the load test measures, and must not share the cores with everything else. Four tests of one at a time: those that
+# are parallel wait for real calls most of the time.
 status=0
-go test -v -timeout 20m -p "${TEST_P:-2}" "$@" >"$log" 2>&1 || status=$?
+go test -v -timeout 30m -parallel "${TEST_PARALLEL:-4}" -p "${TEST_P:-2}" "$@" >"$log" 2>&1 || status=$?
 
 grep -E '^(ok|FAIL|---? FAIL|panic:|\?)' "$log" | grep -v 'no test files' || true
 if [ "$status" -ne 0 ]; then

@@ -7,8 +7,11 @@ MINIO_VERSION=v0.0.0-20260212201848-7aac2a2c5b7c
 # A second reading of S3, for the same tests and for the store's self-test.
 VERSITYGW_VERSION=v1.8.0
 
+# Pinned: Debian's age does not know hybrid recipients yet.
+AGE_VERSION=v1.3.2
+
 # Debian packages, by the program that shows they are there.
-declare -A PACKAGE=([sipp]=sip-tester [sox]=sox [ffmpeg]=ffmpeg [ffprobe]=ffmpeg [age]=age [tshark]=tshark [openssl]=openssl)
+declare -A PACKAGE=([sipp]=sip-tester [sox]=sox [ffmpeg]=ffmpeg [ffprobe]=ffmpeg [tshark]=tshark [openssl]=openssl)
 
 # Debian packages of C libraries, by the header that shows they are there: the tests of the build tag amr decode with opencore
 # what vo-amrwbenc encodes; contrib/g729 is built on bcg729.
@@ -59,3 +62,4 @@ build() {
 
 build MinIO "${GREFFIER_MINIO:-$cache/bin/minio}" "github.com/minio/minio@$MINIO_VERSION"
 build versitygw "${GREFFIER_VERSITYGW:-$cache/bin/versitygw}" "github.com/versity/versitygw/cmd/versitygw@$VERSITYGW_VERSION"
+build age "$cache/bin/age" "filippo.io/age/cmd/age@$AGE_VERSION"

@@ -7,6 +7,8 @@ var (
 	ParseDirMeta = parseDirMeta
 	CheckPrefix  = checkPrefix
 	LongestDays  = longestDays
+	ReadRules    = readLifecycle
+	WriteRule    = writeRule
 )
 
 // EncodeAgain writes metadata that were parsed.

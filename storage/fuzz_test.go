@@ -2,6 +2,7 @@ package storage_test
 
 import (
 	"bytes"
+	"encoding/xml"
 	"errors"
 	"path"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/minio/minio-go/v7/pkg/lifecycle"
 
 	"github.com/greffier/greffier/storage"
 )
@@ -109,4 +111,35 @@ func TestDirMetaForm(t *testing.T) {
 			t.Errorf("%q instead of %q: %v, want ErrMismatch", change[1], change[0], err)
 		}
 	}
+}
+
+// FuzzLifecycle reads rules as a service may have them. One of ours that is not altered is written as it was read.
+func FuzzLifecycle(f *testing.F) {
+	for _, rule := range []string{
+		"<ID>greffier-class-qa</ID><Status>Enabled</Status><Filter><Prefix>rec/qa/</Prefix></Filter><Expiration><Days>181</Days></Expiration><NoncurrentVersionExpiration><NoncurrentDays>1</NoncurrentDays></NoncurrentVersionExpiration>",
+		"<ID>greffier-markers</ID><Status>Enabled</Status><Prefix>rec/</Prefix><Expiration><ExpiredObjectDeleteMarker>true</ExpiredObjectDeleteMarker></Expiration>",
+		"<ID>greffier-uploads</ID><Status>Disabled</Status><Filter><Prefix>rec/</Prefix></Filter><AbortIncompleteMultipartUpload><DaysAfterInitiation>1</DaysAfterInitiation></AbortIncompleteMultipartUpload>",
+		"<ID>others</ID><Status>Enabled</Status><Filter><And><Prefix>r</Prefix><Tag><Key>a</Key><Value>b</Value></Tag></And></Filter><Expiration><Date>2026-01-01T00:00:00Z</Date></Expiration>",
+		"<Status>Enabled</Status><Expiration><Days>-1</Days></Expiration>",
+	} {
+		f.Add([]byte("<LifecycleConfiguration><Rule>" + rule + "</Rule></LifecycleConfiguration>"))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var config lifecycle.Configuration
+		if xml.Unmarshal(b, &config) != nil {
+			return
+		}
+		have := storage.ReadRules(config.Rules)
+		if len(have.Ours)+len(have.Others) != len(config.Rules) || len(have.Covering) > len(have.Others) {
+			t.Errorf("%d rules became %+v", len(config.Rules), have)
+		}
+		for _, r := range have.Ours {
+			if r.Altered {
+				continue
+			}
+			if again := storage.ReadRules([]lifecycle.Rule{storage.WriteRule(r)}); len(again.Ours) != 1 || again.Ours[0] != r {
+				t.Errorf("%+v is written and read as %+v", r, again)
+			}
+		}
+	})
 }

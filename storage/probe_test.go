@@ -26,9 +26,14 @@ func limited(t *testing.T, m *storagetest.MinIO, bucket, policy string) storage.
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := creds.GetWithContext(&credentials.CredContext{Client: rawTransport(t, m.Config.CAFile)})
-	if err != nil {
-		t.Fatal(err)
+	client := rawTransport(t, m.Config.CAFile)
+	v, err := creds.GetWithContext(&credentials.CredContext{Client: client})
+	for deadline := time.Now().Add(20 * time.Second); err != nil; { // MinIO says that it is ready a little before it gives any
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+		waitUntil(t, time.Now().Add(100*time.Millisecond))
+		v, err = creds.GetWithContext(&credentials.CredContext{Client: client})
 	}
 	cfg := m.Config
 	cfg.Bucket, cfg.AccessKey, cfg.SecretKey, cfg.SessionToken = bucket, v.AccessKeyID, storage.Secret(v.SecretAccessKey), storage.Secret(v.SessionToken)

@@ -173,7 +173,7 @@ func worse(level Level, failed string) Level {
 	return WormPartial
 }
 
-// MaxClockSkew is how far the service's clock may be from ours.
+// MaxClockSkew is how far the service's clock may be from ours: a lock's end is our time, and the service judges it by its own.
 const MaxClockSkew = 5 * time.Minute
 
 func clockWant() string { return fmt.Sprintf("within %v", MaxClockSkew) }

@@ -22,6 +22,9 @@ const (
 // Check implements Store.
 func (s *S3) Check(ctx context.Context) error {
 	exists, err := s.core.BucketExists(ctx, s.bucket)
+	if err := s.clock.check(); err != nil { // it may be why the service refused
+		return fmt.Errorf("check bucket %s: %w", s.bucket, err)
+	}
 	if err != nil {
 		return fmt.Errorf("check bucket %s: %w", s.bucket, s3Error(ctx, err))
 	}

@@ -70,6 +70,7 @@ type S3Config struct {
 // S3 is a Store on a service with S3 Object Lock.
 type S3 struct {
 	core      *minio.Core
+	clock     *clockReader
 	transport *http.Transport
 	bucket    string
 	region    string
@@ -112,13 +113,14 @@ func newS3(cfg S3Config) (*S3, error) {
 	if cfg.PathStyle {
 		lookup = minio.BucketLookupPath
 	}
+	clock := &clockReader{RoundTripper: transport}
 	core, err := minio.NewCore(host, &minio.Options{
-		Creds: creds, Secure: secure, Transport: transport, Region: cfg.Region, BucketLookup: lookup, MaxRetries: s3Attempts,
+		Creds: creds, Secure: secure, Transport: clock, Region: cfg.Region, BucketLookup: lookup, MaxRetries: s3Attempts,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &S3{core: core, transport: transport, bucket: cfg.Bucket, region: cfg.Region, partSize: cfg.PartSize}, nil
+	return &S3{core: core, clock: clock, transport: transport, bucket: cfg.Bucket, region: cfg.Region, partSize: cfg.PartSize}, nil
 }
 
 // s3Endpoint gives HOST:PORT and whether to use TLS.

@@ -7,7 +7,7 @@ let next = "";
 const time = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 const when = (text) => (text ? time.format(new Date(text)) : "");
 const length = (ms) => `${Math.floor(ms / 60000)}:${((ms % 60000) / 1000).toFixed(1).padStart(4, "0")}`;
-const states = { recording: "being recorded", finishing: "being finished", stored: "stored, not yet locked", locked: "locked", not_recorded: "not recorded", failed: "failed", expired: "expired", destroyed: "destroyed" };
+const states = { recording: "being recorded", finishing: "being finished", stored: "stored, not yet locked", locked: "locked", not_recorded: "not recorded", failed: "failed", expired: "expired", destroyed: "destroyed", shredded: "erased on request: unreadable, bytes left until the lock ends", erased: "erased on request" };
 const reasons = { sampled_out: "sampled out", sampled_in: "sampled in", no_rule: "no rule matched", internal: "internal call", never: "never recorded", campaign_over: "campaign over" };
 
 function say(text) { $("message").textContent = text; }

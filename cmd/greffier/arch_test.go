@@ -60,6 +60,7 @@ var homes = map[string][]string{
 	"go.yaml.in/yaml/v3":                  {"policy", "cmd/greffier"},
 	"github.com/minio/minio-go/v7":        {"storage"},
 	"filippo.io/age":                      {"storage/seal"},
+	"gocloud.dev":                         {"storage/seal"}, // with the tag cloudkms
 	"modernc.org/sqlite":                  {"catalog"},
 	"github.com/pressly/goose/v3":         {"catalog"},
 	"golang.org/x/mod":                    {"audit"},

@@ -28,6 +28,7 @@ type Config struct {
 	HTTP    HTTPConfig    `yaml:"http" embed:"" prefix:"http-"`
 	Store   StoreConfig   `yaml:"store" embed:"" prefix:"store-"`
 	Spool   SpoolConfig   `yaml:"spool" embed:"" prefix:"spool-"`
+	Keys    KeysConfig    `yaml:"keys" embed:"" prefix:"keys-"`
 	Log     LogConfig     `yaml:"log" embed:"" prefix:"log-"`
 }
 
@@ -268,6 +269,23 @@ type SpoolConfig struct {
 
 	// Recordings that are finished, sealed and uploaded at the same time.
 	Workers int `yaml:"workers" default:"2"`
+}
+
+// A KeysConfig says what the keys of recordings are wrapped by. docs/decisions/0019 tells how.
+type KeysConfig struct {
+	// Key-encryption key: file, which is secrets/kek.age in the data directory, or a service's: hashivault://HOST:PORT/MOUNT/KEY for
+	// Vault Transit; awskms://, gcpkms:// or azurekeyvault:// in a program built with the tag cloudkms. After a change,
+	// `greffier keys rotate` wraps every key by the new one.
+	KEK string `yaml:"kek" default:"file" placeholder:"URL"`
+
+	// Services whose keys wrapped before, and are still needed to read: until `greffier keys status` names them no more.
+	Former []string `yaml:"former" placeholder:"URL"`
+
+	// File that holds the token for Vault, readable by this program only. It is read for each request, so an agent may renew it.
+	TokenFile string `yaml:"token_file" placeholder:"FILE"`
+
+	// PEM file with the certificate authority of Vault; absent: the system's.
+	CAFile string `yaml:"ca_file" placeholder:"FILE"`
 }
 
 // A LogConfig is the program's own log on standard error. It holds no names, numbers or audio.

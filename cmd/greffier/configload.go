@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -206,6 +207,14 @@ func (c Config) check() error {
 	}
 	if err := c.Consent.check(); err != nil {
 		problems = append(problems, err)
+	}
+	for i, u := range append([]string{c.Keys.KEK}, c.Keys.Former...) {
+		if u == kekInFile && i == 0 {
+			continue
+		}
+		if _, err := c.Keys.service(context.Background(), u); err != nil {
+			problems = append(problems, fmt.Errorf("keys: %w", err))
+		}
 	}
 	if c.Spool.Workers < 1 {
 		problems = append(problems, errors.New("spool.workers: must be at least 1"))

@@ -25,6 +25,9 @@ const childEnv = "GREFFIER_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
 	if as := os.Getenv(childEnv); as != "" {
+		if err := keepRegisters(os.Args); err != nil {
+			panic(err)
+		}
 		os.Unsetenv(childEnv)
 		child(as)
 	}

@@ -48,6 +48,8 @@ func inWordsOfAPI(err error) error {
 		return api.ErrNotFinished
 	case errors.Is(err, recorder.ErrNotPlayable):
 		return api.ErrGone
+	case errors.Is(err, recorder.ErrRestricted):
+		return api.ErrRestricted
 	}
 	return err
 }

@@ -32,6 +32,7 @@ type cli struct {
 	Verify     verifyCmd     `cmd:"" help:"Check that store, catalog, keys and audit log agree."`
 	Audit      auditCmd      `cmd:"" help:"Read and verify the audit log."`
 	Catalog    catalogCmd    `cmd:"" help:"Look after the catalog."`
+	Keys       keysCmd       `cmd:"" help:"Change the key-encryption key, see what it wraps, and destroy again what a backup brought back."`
 	Policy     policyCmd     `cmd:"" help:"Check a policy, explain and test its decisions, and try it on past calls."`
 	Storage    storageCmd    `cmd:"" help:"Prove that the store's locks are locks, and see to its lifecycle rules."`
 	Config     configCmd     `cmd:"" help:"Check a configuration, or print an example."`
@@ -49,6 +50,9 @@ const (
 )
 
 func main() {
+	if err := keepRegisters(os.Args); err != nil {
+		fmt.Fprintln(os.Stderr, "greffier:", err) // what is lost is less than a server that does not start
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()

@@ -136,6 +136,9 @@ func TestNothingInMemory(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			p := spawn(t, "serve", "--data-dir="+dir, "--policy="+test.policy, "--sip-listen=udp://127.0.0.1:0,tcp://127.0.0.1:0", "--http-listen=127.0.0.1:0", "--media-ports=0-0", "--log-level=warn")
+			if env := readFile(t, fmt.Sprintf("/proc/%d/environ", p.cmd.Process.Pid)); !strings.Contains(env, noPreemption) {
+				t.Error("the server is interrupted by signals, which leave registers in memory")
+			}
 			c, err := siprectest.Dial(t.Context(), siprectest.Config{Server: p.sip, Transport: "udp"})
 			if err != nil {
 				t.Fatal(err)

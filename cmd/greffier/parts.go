@@ -44,6 +44,7 @@ const storeFile = "store-id"
 // parts are what every command works with.
 type parts struct {
 	archive      recorder.Archive
+	ring         *seal.Ring     // nil: the key-encryption key is in a file
 	policy       *policy.Policy // of a server only
 	token        string
 	adminToken   string // of a server only
@@ -106,20 +107,13 @@ func (p *parts) openArchive(ctx context.Context, c Config, want access, fresh bo
 	a := &p.archive
 	a.PseudonymKey = p.pseudonymKey
 	a.AuditDir, a.SpoolDir = filepath.Join(c.DataDir, auditDir), filepath.Join(c.DataDir, spoolDir)
-	kek := filepath.Join(c.DataDir, secretsDir, kekFile)
-	if _, err := os.Stat(kek); errors.Is(err, fs.ErrNotExist) && !fresh {
-		return fmt.Errorf("%s is missing: restore it from your backup; without it no recording can be opened", kek)
-	}
-	wrapper, err := seal.LocalFile(kek)
-	if err != nil {
-		return err
-	}
-	if a.Keys, err = seal.OpenKeys(ctx, filepath.Join(c.DataDir, keysDir), wrapper); err != nil {
+	if err := p.openKeys(ctx, c, want, fresh); err != nil {
 		return err
 	}
 	if err := sameStore(c, want == serves); err != nil {
 		return err
 	}
+	var err error
 	if a.Store, err = openStore(c); err != nil {
 		return err
 	}

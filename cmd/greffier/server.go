@@ -277,8 +277,21 @@ func (m *Main) serve(ctx context.Context, listener net.Listener) error {
 	start("lists", m.lists.run)
 	start("selftest", m.selftest.run)
 	start("alarm", m.recorder.Alarm)
+	replayed := make(chan struct{})
+	start("keys", func(ctx context.Context) error {
+		m.replayKeys(ctx)
+		close(replayed)
+		return m.keepKeys(ctx)
+	})
 	start("hangup", m.reloadAtHangup())
-	start("http", func(context.Context) error { return m.serveHTTP(listener) })
+	start("http", func(ctx context.Context) error {
+		select {
+		case <-replayed: // nothing is played by a key that a backup brought back; calls need not wait
+			return m.serveHTTP(listener)
+		case <-ctx.Done():
+			return listener.Close()
+		}
+	})
 
 	fmt.Fprintf(m.Stderr, "ready sip=%s http=%s data=%s\n", strings.Join(m.SIPAddrs, ","), m.url(), m.dataDir())
 	if m.Ready != nil {

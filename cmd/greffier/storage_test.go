@@ -42,10 +42,11 @@ func asWriter(t *testing.T, m *storagetest.MinIO) {
 	roots.AppendCertsFromPEM([]byte(readFile(t, m.Config.CAFile)))
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
 	defer transport.CloseIdleConnections()
-	v, err := creds.GetWithContext(&credentials.CredContext{Client: &http.Client{Transport: transport}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	var v credentials.Value
+	eventually(t, "MinIO gives credentials", 20*time.Second, func() bool { // it says that it is ready a little before it does
+		v, err = creds.GetWithContext(&credentials.CredContext{Client: &http.Client{Transport: transport}})
+		return err == nil
+	})
 	t.Setenv("AWS_ACCESS_KEY_ID", v.AccessKeyID)
 	t.Setenv("AWS_SECRET_ACCESS_KEY", v.SecretAccessKey)
 	t.Setenv("AWS_SESSION_TOKEN", v.SessionToken)
@@ -143,6 +144,43 @@ func TestStorageCheck(t *testing.T) {
 	if out, code := cliRun(t, "storage", "check", "--data-dir", dirs); code != exitOK || !strings.Contains(out, "software-lock: the locks bind this program only") {
 		t.Errorf("exit %d: %s", code, out)
 	}
+}
+
+// TestStorageCheckNamesHoles: a service that cannot be trusted with a mandated class is refused, by the rows that failed.
+func TestStorageCheckNamesHoles(t *testing.T) {
+	v := storagetest.StartVersityGW(t)
+	bucket := v.NewBucket(t).Bucket()
+	t.Setenv("AWS_ACCESS_KEY_ID", v.Config.AccessKey)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", string(v.Config.SecretKey))
+	config := filepath.Join(t.TempDir(), "greffier.yaml")
+	text := fmt.Sprintf("store: {type: s3, s3: {endpoint: %q, region: us-east-1, bucket: %s, ca_file: %s}}\n", v.Config.Endpoint, bucket, v.Config.CAFile)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, code := cliRun(t, "storage", "check", "-c", config, "--policy", recordAll)
+	for _, row := range []string{"writer-bypass", "delete-without-version", "lifecycle"} {
+		if !strings.Contains(out, row+" should be") {
+			t.Errorf("%s is not named", row)
+		}
+	}
+	if code != exitFailed || strings.Count(out, "FAILED") != 3 {
+		t.Errorf("exit %d", code)
+	}
+	t.Logf("\n%s", out)
+	if text := refusedStart(t, config, t.TempDir(), recordAll); !strings.Contains(text, "delete-without-version") {
+		t.Errorf("refused, and does not say why: %s", text)
+	}
+	out, code = cliRun(t, "storage", "plan", "-c", config, "--policy", recordAll)
+	if code != exitOK || !strings.HasPrefix(out, "lifecycle rules: none, ") {
+		t.Errorf("plan: exit %d: %s", code, out)
+	}
+	// What no text obliges to keep may be stored there; what is over, the sweeper deletes.
+	free := filepath.Join(t.TempDir(), "policy.yaml")
+	text = "version: 1\nclasses: {qa: {purpose: Quality, legal_basis: legitimate_interests, balance_test: LIA-1, retention: P6M, sample: 3%}}\nrules: [{name: some, class: qa}]\n"
+	if err := os.WriteFile(free, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	startConfigured(t, io.Discard, config, t.TempDir(), free)
 }
 
 // TestStoragePlan plans and applies lifecycle rules, and starts servers on what the bucket has.

@@ -103,7 +103,14 @@ func printPlan(w io.Writer, plan storage.LifecyclePlan) error {
 	for _, name := range plan.Covering {
 		fmt.Fprintf(w, "WARNING: rule %s of others removes recordings, too\n", name)
 	}
-	_, err := fmt.Fprintf(w, "lifecycle rules: %s\n", plan.State)
+	text := string(plan.State)
+	switch plan.State {
+	case storage.LifecycleNone:
+		text += ", the service has no such thing: the recorder's sweeper deletes what is over"
+	case storage.LifecycleNotPlanned:
+		text += ": until they are applied the recorder's sweeper alone deletes what is over"
+	}
+	_, err := fmt.Fprintf(w, "lifecycle rules: %s\n", text)
 	return err
 }
 

@@ -10,6 +10,11 @@ import (
 	"strings"
 )
 
+const (
+	fileMode = 0o600
+	dirMode  = 0o700
+)
+
 // tempMark begins the names of files that are being written. An id cannot begin with it.
 const tempMark = ".new-"
 
@@ -76,6 +81,17 @@ func erase(path string) error {
 	if err != nil {
 		return err
 	}
+	if err := overwrite(f); err != nil {
+		return err
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// overwrite fills a file with zeros and closes it.
+func overwrite(f *os.File) error {
 	info, err := f.Stat()
 	if err == nil {
 		_, err = f.WriteAt(make([]byte, info.Size()), 0)
@@ -86,10 +102,34 @@ func erase(path string) error {
 	if err := errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("overwrite key: %w", err)
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	return nil
+}
+
+// replace puts b into the place of a file, whole and durable, and overwrites what was there.
+func replace(path string, b []byte) error {
+	temp := filepath.Join(filepath.Dir(path), tempMark+rand.Text())
+	if err := writeTemp(temp, b); err != nil {
+		return errors.Join(err, os.Remove(temp))
+	}
+	return swap(temp, path)
+}
+
+// swap renames a finished file into the place of another, and overwrites that.
+func swap(temp, path string) error {
+	old, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(err, os.Remove(temp))
+	}
+	if err := os.Rename(temp, path); err != nil {
+		if old != nil {
+			err = errors.Join(err, old.Close())
+		}
+		return errors.Join(err, os.Remove(temp))
+	}
+	if err := syncDir(filepath.Dir(path)); err != nil || old == nil {
 		return err
 	}
-	return syncDir(filepath.Dir(path))
+	return overwrite(old) // only now: until the new name is durable, a crash may bring the old file back
 }
 
 // exists says whether there is a file of that name.

@@ -1,6 +1,10 @@
 package seal
 
-import "time"
+import (
+	"time"
+
+	"filippo.io/age"
+)
 
 // Tests of the package's inside.
 var (
@@ -17,3 +21,37 @@ func (k *Keys) Path(id, suffix string) string { return k.path(id, suffix) }
 
 // SetClock replaces the clock.
 func (k *Keys) SetClock(now func() time.Time) { k.now = now }
+
+// NewKey makes a key as Create does, of the kind of today or of that before.
+func NewKey(id string, hybrid bool) (*Key, error) {
+	if hybrid {
+		return newKey(id)
+	}
+	old, err := age.GenerateX25519Identity()
+	return &Key{id: id, identity: old}, err
+}
+
+// WrapFor and UnwrapBy wrap with a key as if it were a key-encryption key.
+func WrapFor(k *Key, secret []byte) ([]byte, error)   { return wrapTo(recipientOf(k.identity), secret) }
+func UnwrapBy(k *Key, wrapped []byte) ([]byte, error) { return unwrapWith(wrapped, k.identity) }
+func MarkOf(wrapped []byte) string                    { return markOf(wrapped) }
+
+// CutAt makes the steps of a rotation end in a crash when f says so.
+func (k *Keys) CutAt(f func(step string) bool) {
+	k.step = func(step string) error {
+		if f(step) {
+			return errStep
+		}
+		return nil
+	}
+}
+
+// ErrStep is that crash.
+var ErrStep = errStep
+
+// SetClock replaces the clock.
+func (r *Ring) SetClock(now func() time.Time) { r.now = now }
+
+// ParseMember and ParseRotation are for fuzzing.
+func ParseMember(id string, b []byte) error { _, err := parseMember(id, b); return err }
+func ParseRotation(b []byte) error          { _, err := parseRotation(b); return err }

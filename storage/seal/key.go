@@ -27,14 +27,14 @@ const redacted = "seal.Key(redacted)"
 // A Key seals and opens one recording. It never shows its secret: not printed, logged or marshalled.
 type Key struct {
 	id       string
-	identity *age.X25519Identity
+	identity identity
 }
 
 // newKey makes a key that never was.
 func newKey(id string) (*Key, error) {
-	identity, err := age.GenerateX25519Identity()
+	identity, err := newIdentity()
 	if err != nil {
-		return nil, fmt.Errorf("generate key: %w", err)
+		return nil, err
 	}
 	return &Key{id: id, identity: identity}, nil
 }
@@ -42,8 +42,8 @@ func newKey(id string) (*Key, error) {
 // ID is the recording's.
 func (k *Key) ID() string { return k.id }
 
-// Recipient is the public half, "age1...".
-func (k *Key) Recipient() string { return k.identity.Recipient().String() }
+// Recipient is the public half: "age1pq1...", about 2000 characters, or "age1..." of a key that an older version made.
+func (k *Key) Recipient() string { return recipientOf(k.identity).String() }
 
 // SpoolKey derives the key under which the recording lies in the spool: HKDF-SHA256 of the identity in its text form, without salt,
 // with a label.
@@ -60,7 +60,7 @@ func (k *Key) SpoolKey() [32]byte {
 
 // Encrypt writes an age file to w. The file is whole only when Close has returned without error; Close does not close w.
 func (k *Key) Encrypt(w io.Writer) (io.WriteCloser, error) {
-	sealed, err := age.Encrypt(w, k.identity.Recipient())
+	sealed, err := age.Encrypt(w, recipientOf(k.identity))
 	if err != nil {
 		return nil, fmt.Errorf("seal: %w", err)
 	}
@@ -138,21 +138,22 @@ func parsePayload(id string, b []byte) (*Key, error) {
 	case string(lines[1]) != payloadID+id:
 		return nil, fmt.Errorf("%w: it is the key of another recording", ErrDamaged)
 	}
-	identity, err := age.ParseX25519Identity(string(lines[2]))
+	identity, err := parseIdentity(string(lines[2]))
 	if err != nil || identity.String() != string(lines[2]) {
 		return nil, fmt.Errorf("%w: wrapped key has no identity", ErrDamaged) // err may show it
 	}
 	return &Key{id: id, identity: identity}, nil
 }
 
-// ParseIdentity gives the key of a recording from its identity, "AGE-SECRET-KEY-1...", as an export carries it.
-func ParseIdentity(id, identity string) (*Key, error) {
+// ParseIdentity gives the key of a recording from its identity, "AGE-SECRET-KEY-PQ-1..." or an older "AGE-SECRET-KEY-1...", as an
+// export carries it.
+func ParseIdentity(id, text string) (*Key, error) {
 	if err := CheckID(id); err != nil {
 		return nil, err
 	}
-	parsed, err := age.ParseX25519Identity(strings.TrimSpace(identity))
+	parsed, err := parseIdentity(strings.TrimSpace(text))
 	if err != nil {
-		return nil, errors.New("parse identity: it does not begin with AGE-SECRET-KEY-1 or is damaged") // err may show it
+		return nil, fmt.Errorf("parse identity: %w", err)
 	}
 	return &Key{id: id, identity: parsed}, nil
 }

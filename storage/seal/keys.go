@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"iter"
 	"os"
@@ -22,6 +21,7 @@ const (
 	keySuffix       = ".age"
 	tombstoneSuffix = ".destroyed"
 	checkName       = "check.age"
+	lockName        = "lock"
 	checkID         = "check"
 
 	tombstoneVersion = 1
@@ -31,8 +31,9 @@ const (
 // gone at once; what was given out before lives as long as its holder keeps it. Several processes may use one directory.
 type Keys struct {
 	dir  string
-	wrap Wrapper
+	kek  KEK
 	now  func() time.Time
+	step func(string) error // tests: a crash at a step of a rotation is an error that wraps errStep
 
 	mu sync.Mutex // one Create or Destroy at a time
 }
@@ -44,13 +45,14 @@ type Tombstone struct {
 }
 
 // OpenKeys opens the directory, and makes it if there is none. A key-encryption key other than the one that it was made with is
-// ErrWrongKey. Destructions that a crash cut off, and keys that a backup brought back after their destruction, are destroyed.
-func OpenKeys(ctx context.Context, dir string, w Wrapper) (*Keys, error) {
-	k := &Keys{dir: dir, wrap: w, now: time.Now}
+// ErrWrongKey; one that a service keeps which is away is no error, once the directory is made: see Check. Destructions that a crash
+// cut off, and keys that a backup brought back after their destruction, are destroyed.
+func OpenKeys(ctx context.Context, dir string, w KEK) (*Keys, error) {
+	k := &Keys{dir: dir, kek: w, now: time.Now, step: func(string) error { return nil }}
 	if err := makeDir(dir); err != nil {
 		return nil, fmt.Errorf("open keys: %w", err)
 	}
-	if err := k.checkWrapper(ctx); err != nil {
+	if err := k.Check(ctx); err != nil && !errors.Is(err, ErrUnavailable) {
 		return nil, fmt.Errorf("open keys in %s: %w", dir, err)
 	}
 	if err := k.clean(ctx); err != nil {
@@ -59,8 +61,8 @@ func OpenKeys(ctx context.Context, dir string, w Wrapper) (*Keys, error) {
 	return k, nil
 }
 
-// checkWrapper unwraps the check file, and makes it if there is none.
-func (k *Keys) checkWrapper(ctx context.Context) error {
+// Check unwraps the check file, and makes it if there is none: ErrWrongKey, or ErrUnavailable, which may pass.
+func (k *Keys) Check(ctx context.Context) error {
 	path := filepath.Join(k.dir, checkName)
 	found, err := exists(path)
 	if err == nil && !found {
@@ -102,6 +104,9 @@ func (k *Keys) clean(ctx context.Context) error {
 		path := filepath.Join(k.dir, shard, name)
 		if id, ok := strings.CutSuffix(name, tombstoneSuffix); ok && CheckID(id) == nil {
 			return erase(k.path(id, keySuffix))
+		}
+		if id, ok := strings.CutSuffix(strings.TrimPrefix(name, tempMark), keySuffix); ok && isTemp(name) && errors.Is(k.notDestroyed(id), ErrDestroyed) {
+			return erase(path) // a rotation that a crash cut off
 		}
 		// Another process may be writing one right now: a day is far more than it takes.
 		if info, err := os.Lstat(path); isTemp(name) && err == nil && k.now().Sub(info.ModTime()) > 24*time.Hour {
@@ -162,6 +167,11 @@ func (k *Keys) create(ctx context.Context, id string) (*Key, error) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	unlock, err := k.lockFile(lockName, shared)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
 	if err := k.notDestroyed(id); err != nil {
 		return nil, err
 	}
@@ -186,7 +196,7 @@ func (k *Keys) create(ctx context.Context, id string) (*Key, error) {
 func (k *Keys) writeKey(ctx context.Context, path string, key *Key) error {
 	payload := key.payload()
 	defer clear(payload)
-	wrapped, err := k.wrap.Wrap(ctx, key.id, payload)
+	wrapped, err := k.kek.Wrap(ctx, key.id, payload)
 	if err != nil {
 		return err
 	}
@@ -227,22 +237,14 @@ func (k *Keys) get(ctx context.Context, id string) (*Key, error) {
 }
 
 func (k *Keys) readKey(ctx context.Context, path, id string) (*Key, error) {
-	f, err := os.Open(path)
+	wrapped, err := readLimited(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrNotFound
 	}
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	wrapped, err := io.ReadAll(io.LimitReader(f, maxWrappedBytes+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(wrapped) > maxWrappedBytes {
-		return nil, fmt.Errorf("%w: wrapped key has more than %d bytes", ErrDamaged, maxWrappedBytes)
-	}
-	payload, err := k.wrap.Unwrap(ctx, id, wrapped)
+	payload, err := k.kek.Unwrap(ctx, id, wrapped)
 	defer clear(payload)
 	if err != nil {
 		return nil, err
@@ -280,6 +282,11 @@ func (k *Keys) destroy(ctx context.Context, id string) error {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	unlock, err := k.lockFile(lockName, shared)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	path := k.path(id, tombstoneSuffix)
 	if err := makeDir(filepath.Dir(path)); err != nil {
 		return err
@@ -297,7 +304,13 @@ func (k *Keys) destroy(ctx context.Context, id string) error {
 	case err != nil:
 		return err
 	}
-	return erase(k.path(id, keySuffix))
+	return k.eraseKey(id)
+}
+
+// eraseKey erases a key, and the form of it that a rotation was about to put into its place.
+func (k *Keys) eraseKey(id string) error {
+	path := k.path(id, keySuffix)
+	return errors.Join(erase(path), erase(rewrapped(path)))
 }
 
 type tombstone struct {
@@ -318,6 +331,9 @@ func parseTombstone(id string, b []byte) (Tombstone, error) {
 	}
 	return Tombstone{ID: id, Destroyed: t.Destroyed.UTC()}, nil
 }
+
+// errStep is a crash that a test makes.
+var errStep = errors.New("cut off")
 
 // errEnough ends a walk that the consumer of a sequence has left.
 var errEnough = errors.New("enough")
@@ -363,4 +379,14 @@ func (k *Keys) Destroyed(ctx context.Context) iter.Seq2[Tombstone, error] {
 			yield(Tombstone{}, fmt.Errorf("list destroyed keys: %w", err))
 		}
 	}
+}
+
+// Look tells whether a key and whether a tombstone lies in the directory, without unwrapping anything.
+func (k *Keys) Look(id string) (key, tombstone bool, err error) {
+	if err := CheckID(id); err != nil {
+		return false, false, fmt.Errorf("look for key of %q: %w", id, err)
+	}
+	key, err1 := exists(k.path(id, keySuffix))
+	tombstone, err2 := exists(k.path(id, tombstoneSuffix))
+	return key, tombstone, errors.Join(err1, err2)
 }

@@ -14,6 +14,8 @@ var (
 	ErrDestroyed = errors.New("key was destroyed")
 	// ErrWrongKey: the key-encryption key is not the one that wrapped this, or the key not the one that sealed it.
 	ErrWrongKey = errors.New("wrong key")
+	// ErrUnavailable: the key-encryption key is kept by a service that does not answer, or does not let us. Nothing is lost: try later.
+	ErrUnavailable = errors.New("key-encryption key is not available")
 	// ErrInvalid: the id cannot be one.
 	ErrInvalid = errors.New("invalid id")
 	// ErrDamaged: bytes are not what was written.

@@ -1,0 +1,99 @@
+package seal
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"filippo.io/age"
+)
+
+const memberVersion = 1
+
+// member is the file of one.
+type member struct {
+	Version   int       `json:"version"`
+	ID        string    `json:"id"`
+	Created   time.Time `json:"created"`
+	Service   string    `json:"service"` // that wrapped it
+	Recipient string    `json:"recipient"`
+	Wrapped   []byte    `json:"wrapped"` // base64
+
+	recipient recipient
+}
+
+func (m *member) marshal() ([]byte, error) {
+	b, err := json.Marshal(m)
+	if err != nil {
+		return nil, err
+	}
+	if len(b) >= maxWrappedBytes {
+		return nil, fmt.Errorf("member of %d bytes, fewer than %d are allowed", len(b), maxWrappedBytes)
+	}
+	return append(b, '\n'), nil
+}
+
+// parseMember reads the member of that id.
+func parseMember(id string, b []byte) (*member, error) {
+	m := &member{}
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(m); err != nil {
+		return nil, fmt.Errorf("%w: member %s of the ring: %w", ErrDamaged, id, err)
+	}
+	if m.Version > memberVersion {
+		return nil, fmt.Errorf("%w: member %s of the ring is of version %d: a newer program wrote it", ErrDamaged, id, m.Version)
+	}
+	parsed, err := age.ParseHybridRecipient(m.Recipient)
+	if err != nil || m.Version != memberVersion || m.ID != id || kekID(parsed) != id || m.Created.IsZero() {
+		return nil, fmt.Errorf("%w: member %s of the ring does not name itself", ErrDamaged, id)
+	}
+	m.recipient = parsed
+	return m, nil
+}
+
+// A Member tells of one key-encryption key of a Ring.
+type Member struct {
+	ID      string
+	Created time.Time
+	Service string // that wrapped it
+}
+
+// Members lists them, the one that wraps first, then the newest first.
+func (r *Ring) Members() ([]Member, error) {
+	current, err := r.current()
+	if err != nil && !errors.Is(err, errNoKEK) {
+		return nil, fmt.Errorf("list ring of keys: %w", err)
+	}
+	files, err := os.ReadDir(r.dir)
+	if err != nil {
+		return nil, fmt.Errorf("list ring of keys: %w", err)
+	}
+	var all []Member
+	for _, f := range files {
+		id, ok := strings.CutSuffix(f.Name(), memberSfx)
+		if !ok || checkedKEKID(id) == "" {
+			continue
+		}
+		m, err := r.read(id)
+		if errors.Is(err, ErrWrongKey) {
+			continue // just retired
+		}
+		if err != nil {
+			return nil, fmt.Errorf("list ring of keys: %w", err)
+		}
+		all = append(all, Member{m.ID, m.Created, m.Service})
+	}
+	slices.SortFunc(all, func(a, b Member) int {
+		if current != nil && (a.ID == current.ID) != (b.ID == current.ID) {
+			return b2i(b.ID == current.ID) - b2i(a.ID == current.ID)
+		}
+		return b.Created.Compare(a.Created)
+	})
+	return all, nil
+}
