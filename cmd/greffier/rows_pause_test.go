@@ -15,7 +15,7 @@ import (
 	"github.com/greffier/greffier/siprec/siprectest"
 )
 
-// keyLead is how long before a phase a key is pressed, so that the phase is told apart from what was said while it was pressed.
+// keyLead is how long before a phase its pause is asked for. Nothing is said in that time, and asking takes some of it.
 const keyLead = 300 * time.Millisecond
 
 // presses has keys pressed on the adviser's stream at an instant.
@@ -73,7 +73,7 @@ func TestR07(t *testing.T) {
 				say := func(v string) siprectest.Change {
 					return siprectest.Change{Headers: []siprectest.Header{{Name: "X-Pause", Value: v}}}
 				}
-				return []siprectest.Event{offers(p, say("card")), offers(2*p, say("none"))}
+				return []siprectest.Event{offers(p-keyLead, say("card")), offers(2*p, say("none"))}
 			}},
 		"metadata": {besides: "signals:\n  - {name: ill, when: 'ext[\"about\"] == \"health\"', means: paused, reason: health}", heard: "+-+", reason: "health", by: "metadata",
 			events: func(_ *running, m siprectest.Metadata) []siprectest.Event {
@@ -82,14 +82,14 @@ func TestR07(t *testing.T) {
 					changed.Extension = `<about xmlns="urn:trial">` + about + `</about>`
 					return &changed
 				}
-				return []siprectest.Event{tells(p, say("health")), tells(2*p, say("weather"))}
+				return []siprectest.Event{tells(p-keyLead, say("health")), tells(2*p, say("weather"))}
 			}},
 		"a=record:paused": {heard: "+-+", reason: "other", by: "metadata", events: func(*running, siprectest.Metadata) []siprectest.Event {
-			return []siprectest.Event{offers(p, siprectest.Change{Record: "paused"}), offers(2*p, siprectest.Change{Record: "on"})}
+			return []siprectest.Event{offers(p-keyLead, siprectest.Change{Record: "paused"}), offers(2*p, siprectest.Change{Record: "on"})}
 		}},
 		"hold": {heard: "+-+", reason: "hold", events: func(*running, siprectest.Metadata) []siprectest.Event {
 			return []siprectest.Event{
-				offers(p, siprectest.Change{Directions: map[siprec.Label]siprec.Direction{"1": siprec.Inactive, "2": siprec.Inactive}}),
+				offers(p-keyLead, siprectest.Change{Directions: map[siprec.Label]siprec.Direction{"1": siprec.Inactive, "2": siprec.Inactive}}),
 				offers(2*p, siprectest.Change{Directions: map[siprec.Label]siprec.Direction{"1": siprec.SendOnly, "2": siprec.SendOnly}}),
 			}
 		}},
@@ -152,7 +152,7 @@ func (test pauseCase) run(t *testing.T) {
 // askedPause pauses the call for its second phase, by the command that asks the API.
 func (r *running) askedPause(reason string) []siprectest.Event {
 	return []siprectest.Event{
-		r.meanwhile(trialPhase, func(id string) { r.calls(exitOK, "pause", id, "--reason", reason) }),
+		r.meanwhile(trialPhase-keyLead, func(id string) { r.calls(exitOK, "pause", id, "--reason", reason) }),
 		r.meanwhile(2*trialPhase, func(id string) { r.calls(exitOK, "resume", id) }),
 	}
 }
