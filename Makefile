@@ -30,7 +30,7 @@ test: tools ## run every test
 
 test-race: tools ## run the tests of the packages that share state, with the race detector
 	@scripts/test.sh -race $(RACE_PACKAGES)
-	@scripts/test.sh -race -run 'TwoParty|Impaired|StopEnds|Vanished|Kill|TLS|ThreeCalls|LateYes|PauseAndResume|Offerless|R07|R17|R23' ./cmd/greffier
+	@scripts/test.sh -race -run 'TwoParty|Impaired|StopEnds|Vanished|KillAnywhere|KillInTheMiddle|TLS|ThreeCalls|LateYes|PauseAndResume|Offerless|R07|R17|R23' ./cmd/greffier
 
 bench: build ## measure the server beside three floors, six minutes (BENCH_SESSIONS=100,400 BENCH_JSON=file BENCH_PROFILE=file)
 	$(foreach v,BENCH_JSON BENCH_PROFILE,$(if $($v),$v='$(abspath $($v))')) $(GO) test -tags bench -run '^TestBench$$' -count 1 -v -timeout 20m ./cmd/greffier
