@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/minio/minio-go/v7"
 )
@@ -44,9 +45,10 @@ func (e *S3Eraser) erase(ctx context.Context, ref Ref) error {
 	case info.LegalHold: // some services let it be bypassed
 		return fmt.Errorf("%w: legal hold", ErrLocked)
 	}
+	asked := time.Now()
 	err = e.s.core.RemoveObject(ctx, e.s.bucket, ref.Key, minio.RemoveObjectOptions{VersionID: ref.VersionID, GovernanceBypass: true})
 	if err != nil {
-		if err = e.s.refused(ctx, ref, err); !errors.Is(err, ErrNotFound) {
+		if err = e.s.refused(ctx, ref, asked, err); !errors.Is(err, ErrNotFound) {
 			return err
 		}
 	}

@@ -156,7 +156,7 @@ func (s *S3) lock(ctx context.Context, ref Ref, r Retention) error {
 		Mode: &mode, RetainUntilDate: &r.Until, VersionID: ref.VersionID,
 	})
 	if err != nil {
-		return s.refused(ctx, ref, err)
+		return s.refused(ctx, ref, now, err)
 	}
 	info, err = s.stat(ctx, ref)
 	if err != nil {
@@ -206,11 +206,11 @@ func (s *S3) hold(ctx context.Context, ref Ref, on bool) error {
 
 // Delete implements Store. Whether a version is locked is for the service to say, by its own clock.
 func (s *S3) Delete(ctx context.Context, ref Ref) error {
-	err := checkVersion(ref)
+	err, asked := checkVersion(ref), time.Now()
 	if err == nil {
 		err = s.core.RemoveObject(ctx, s.bucket, ref.Key, minio.RemoveObjectOptions{VersionID: ref.VersionID})
 		if err != nil {
-			err = s.refused(ctx, ref, err)
+			err = s.refused(ctx, ref, asked, err)
 		}
 	}
 	if err != nil && !errors.Is(err, ErrNotFound) {
@@ -220,8 +220,8 @@ func (s *S3) Delete(ctx context.Context, ref Ref) error {
 }
 
 // refused gives the error of a change that the service did not make. A lock is answered with 403 by some and with 400 by others,
-// and 403 has other causes too; so the version is asked whether it is locked.
-func (s *S3) refused(ctx context.Context, ref Ref, err error) error {
+// and 403 has other causes too; so the version is asked whether it was locked when the change was asked for.
+func (s *S3) refused(ctx context.Context, ref Ref, asked time.Time, err error) error {
 	mapped := s3NotFound(ctx, ref, err)
 	if isFinal(mapped) {
 		return mapped
@@ -232,7 +232,7 @@ func (s *S3) refused(ctx context.Context, ref Ref, err error) error {
 		return mapped
 	}
 	info, statErr := s.stat(ctx, ref)
-	if worm || statErr == nil && (info.LegalHold || info.Retention.Active(time.Now())) {
+	if worm || statErr == nil && (info.LegalHold || info.Retention.Active(asked)) {
 		return fmt.Errorf("%w: %v, legal hold %t: %s", ErrLocked, info.Retention, info.LegalHold, response.Message)
 	}
 	return mapped
