@@ -206,7 +206,7 @@ func (r *Recorder) destroyDoomed(ctx context.Context) error {
 		if _, err := r.cfg.Keys.Get(ctx, d.ID); errors.Is(err, seal.ErrDestroyed) && !r.gate.enter(r.cfg.Clock()) {
 			continue // only its bytes are left, and the store is away
 		}
-		err := r.learnOfStore(r.destroyStored(ctx, d.ID, d.Reason))
+		err := r.inStore(func() error { return r.destroyStored(ctx, d.ID, d.Reason) })
 		switch {
 		case errors.Is(err, catalog.ErrHeld):
 			err = nil

@@ -82,11 +82,17 @@ func (r *Recorder) doInStore(ctx context.Context, typ, id string, data any, deed
 	if !r.gate.enter(r.cfg.Clock()) {
 		return errStoreAway
 	}
-	return r.learnOfStore(r.do(ctx, typ, id, data, deed))
+	return r.inStore(func() error { return r.do(ctx, typ, id, data, deed) })
 }
 
-// learnOfStore takes in how a deed in the store went, and gives its error.
-func (r *Recorder) learnOfStore(err error) error {
+// inStore does something in the store, and learns from how it went. A panic leaves the gate open: whoever has entered always leaves.
+func (r *Recorder) inStore(do func() error) (err error) {
+	defer func() { r.learnOfStore(err) }()
+	return do()
+}
+
+// learnOfStore takes in how a deed in the store went.
+func (r *Recorder) learnOfStore(err error) {
 	switch away, back := r.gate.leave(r.cfg.Clock(), err); {
 	case away:
 		r.cfg.Log.Error("the store is away: recordings wait in the spool, and one of them tries from time to time", zap.Error(err))
@@ -97,7 +103,6 @@ func (r *Recorder) learnOfStore(err error) error {
 		default:
 		}
 	}
-	return err
 }
 
 // StoreAway tells whether the store did not do what was last asked of it. Recordings wait in the spool meanwhile.
