@@ -86,12 +86,13 @@ func (a *Archive) ReplayKeys(ctx context.Context) (KeysReplay, error) {
 	if err != nil {
 		return rep, err
 	}
+	there, err := a.Keys.Survey(ctx)
+	if err != nil {
+		return rep, fmt.Errorf("replay destroyed keys: %w", err)
+	}
 	var again []string
 	for _, id := range slices.Sorted(maps.Keys(ended)) {
-		key, tombstone, err := a.Keys.Look(id)
-		if err != nil {
-			return rep, fmt.Errorf("replay destroyed keys: %w", err)
-		}
+		key, tombstone := there.Keys[id], there.Tombstones[id]
 		rep.Ended++
 		if key {
 			rep.Destroyed++

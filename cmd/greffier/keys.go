@@ -78,15 +78,9 @@ func (p *parts) openKeys(ctx context.Context, c Config, want access, fresh bool)
 		return err
 	}
 	p.ring = ring
-	if ring != nil && want == serves {
-		ids, err := ring.IDs()
-		if err != nil {
-			return err
-		}
-		if len(ids) == 0 { // without one there is nothing that a call's key could be wrapped by
-			if err := ring.Keep(ctx); err != nil {
-				return fmt.Errorf("the first start needs the key-encryption key: %w", err)
-			}
+	if ring != nil && want == serves { // without a member there is nothing that a call's key could be wrapped by
+		if err := ring.Begin(ctx); err != nil {
+			return fmt.Errorf("the first start needs the key-encryption key: %w", err)
 		}
 	}
 	p.archive.Keys, err = seal.OpenKeys(ctx, filepath.Join(c.DataDir, keysDir), kek)

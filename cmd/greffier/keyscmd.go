@@ -58,7 +58,7 @@ func (c keysStatusCmd) Run(ctx context.Context, s streams) error {
 	}
 	members := map[string]seal.Member{}
 	if p.ring != nil {
-		list, err := p.ring.Members()
+		list, err := p.ring.Members(ctx)
 		if err != nil {
 			return err
 		}
