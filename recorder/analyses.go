@@ -128,6 +128,9 @@ func (a *Archive) putAnalysis(ctx context.Context, doc *Analysis, objectKey stri
 	meta := map[string]string{
 		metaDocument: doc.ID, metaRecording: doc.Recording, metaClass: doc.Class, metaFormat: AnalysisFormat, metaRetain: doc.RetainUntil.Format(time.RFC3339),
 	}
+	if err := a.Keys.Settle(ctx, doc.ID); err != nil {
+		return catalog.Object{}, err
+	}
 	ref, err := a.Store.Put(ctx, objectKey, bytes.NewReader(file.Bytes()), sealed.n,
 		storage.PutOptions{ContentType: "application/age", Metadata: meta, SHA256: sealed.sum()})
 	if err != nil {

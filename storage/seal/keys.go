@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"sync"
 	"time"
 )
 
@@ -24,7 +25,10 @@ type Keys struct {
 	porch *Keys // of a shared shelf: where this machine's new keys wait; nil: they are made on the shelf
 	kek   KEK
 	now   func() time.Time
-	step  func(string) error // tests: a crash at a step of a rotation is an error that wraps errStep
+	step  func(string) error // tests: a crash at a step is an error that wraps errStep
+
+	mu        sync.Mutex
+	awayUntil time.Time // the shared shelf is not asked what it need not be asked
 }
 
 func newKeys(s Shelf, w KEK) *Keys { return &Keys{shelf: s, kek: w, now: time.Now, step: noStep} }
@@ -72,7 +76,7 @@ func (k *Keys) makeCheck(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if _, err := k.get(ctx, id); err != nil {
+		if _, err := k.find(ctx, id); err != nil {
 			return err
 		}
 		break
@@ -233,15 +237,18 @@ func (k *Keys) wrap(ctx context.Context, key *Key) ([]byte, error) {
 
 // Get gives the key of a recording: ErrNotFound, ErrDestroyed, ErrWrongKey, ErrUnavailable.
 func (k *Keys) Get(ctx context.Context, id string) (*Key, error) {
-	get := k.get
-	if k.porch != nil {
-		get = k.getShared
-	}
-	key, err := get(ctx, id)
+	key, err := k.find(ctx, id)
 	if err != nil {
 		return nil, fmt.Errorf("get key of %q: %w", id, err)
 	}
 	return key, nil
+}
+
+func (k *Keys) find(ctx context.Context, id string) (*Key, error) {
+	if k.porch != nil {
+		return k.getShared(ctx, id)
+	}
+	return k.get(ctx, id)
 }
 
 func (k *Keys) get(ctx context.Context, id string) (*Key, error) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"time"
 )
 
 // sentSuffix is that of a mark on the porch: the shared shelf may have been told of the id. Where there is none, a key that lies on the
@@ -42,10 +43,30 @@ func (k *Keys) getShared(ctx context.Context, id string) (*Key, error) {
 		return nil, err
 	}
 	// Another machine may have destroyed it. While the shelf is away nobody can tell, and what ends here is to be sealed.
-	if err := k.notDestroyed(ctx, id); err != nil && !errors.Is(err, ErrUnavailable) {
+	if k.isAway() {
+		return key, nil
+	}
+	if err := k.notDestroyed(ctx, id); errors.Is(err, ErrUnavailable) {
+		k.noteAway()
+	} else if err != nil {
 		return nil, err
 	}
 	return key, nil
+}
+
+// lookAgain is how long a shelf that was away is taken for away, where that makes no difference but the time it takes to ask.
+const lookAgain = 30 * time.Second
+
+func (k *Keys) noteAway() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.awayUntil = k.now().Add(lookAgain)
+}
+
+func (k *Keys) isAway() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.now().Before(k.awayUntil)
 }
 
 // destroyShared destroys a key here first. The shelf need not know of one that never left.
@@ -90,6 +111,9 @@ func (k *Keys) settle(ctx context.Context, id string) error {
 		return k.porch.notDestroyed(ctx, id)
 	}
 	if err != nil {
+		return err
+	}
+	if err := k.step("found"); err != nil {
 		return err
 	}
 	if err := near.Put(ctx, sent, nil, []byte("\n")); err != nil && !errors.Is(err, fs.ErrExist) {
