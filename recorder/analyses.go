@@ -43,8 +43,8 @@ func (a *Archive) Annotate(ctx context.Context, id string, doc Analysis, actor s
 		return "", fmt.Errorf("annotate recording: %w", err)
 	}
 	until := row.RetainUntil
-	if term := side.Class.AnalysisRetention; !term.IsZero() {
-		until = wholeSecond(term.After(side.Session.EndedAt))
+	if !side.Class.AnalysisRetention.IsZero() {
+		until = wholeSecond(side.Class.DocumentsUntil(side.Session.EndedAt))
 	}
 	if !until.After(a.now()) {
 		return "", fmt.Errorf("annotate recording: %w: the term of its documents ended at %s", ErrRefused, until.Format(time.RFC3339))

@@ -19,7 +19,7 @@ import (
 
 // objectKey is where an object of a recording lives: one prefix per class, so that lifecycle is one rule per class.
 func objectKey(s *Sidecar, name string) string {
-	return fmt.Sprintf("rec/%s/%s/%s/%s", s.Class.Name, s.Session.StartedAt.UTC().Format("2006/01/02"), s.ID, name)
+	return fmt.Sprintf("%s%s/%s/%s/%s", storage.RecordingPrefix, s.Class.Name, s.Session.StartedAt.UTC().Format("2006/01/02"), s.ID, name)
 }
 
 // Object metadata in clear: id, class, term, hashes and format version, nothing else.

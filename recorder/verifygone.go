@@ -152,7 +152,7 @@ func (a *Archive) verifyAnalyses(ctx context.Context, rep *VerifyReport) error {
 			rep.problem("%s: document %s: %v", doc.Recording, doc.ID, err)
 		}
 	}
-	for info, err := range a.Store.List(ctx, analysisPrefix) {
+	for info, err := range a.Store.List(ctx, storage.DocumentPrefix) {
 		if err != nil && info.Key == "" {
 			return fmt.Errorf("list documents: %w", err)
 		}
