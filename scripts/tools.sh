@@ -31,6 +31,8 @@ command -v gcc >/dev/null 2>&1 || missing+=(gcc libc6-dev)
 for program in "${!PACKAGE[@]}"; do
   command -v "$program" >/dev/null 2>&1 || missing+=("${PACKAGE[$program]}")
 done
+# The tests start servers of their own; the one that Debian starts with the package they leave alone.
+compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || command -v postgres >/dev/null 2>&1 || missing+=(postgresql)
 if ((${#missing[@]})); then
   mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
   echo "tools: installing Debian packages: ${missing[*]}"
