@@ -125,6 +125,9 @@ func (a *Archive) putAnalysis(ctx context.Context, doc *Analysis, objectKey stri
 	if err != nil {
 		return catalog.Object{}, fmt.Errorf("seal document: %w", err)
 	}
+	if err := a.Keys.Settle(ctx, doc.ID); err != nil {
+		return catalog.Object{}, err
+	}
 	ref, err := a.Store.Put(ctx, objectKey, bytes.NewReader(file.Bytes()), sealed.n,
 		storage.PutOptions{ContentType: objectContentType, Metadata: analysisMeta(doc.ID, doc.Recording, doc.Class, doc.RetainUntil), SHA256: sealed.sum()})
 	if err != nil {

@@ -149,6 +149,9 @@ func (x *redaction) make(ctx context.Context) (catalog.Recording, error) {
 		return row, fmt.Errorf("seal sidecar: %w", err)
 	}
 	defer sidecar.Close()
+	if err := x.Keys.Settle(ctx, x.id); err != nil {
+		return row, err
+	}
 	if objects, err = x.put(ctx, &side, objects, audio, sidecar); err != nil {
 		return row, err
 	}

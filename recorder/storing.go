@@ -67,6 +67,9 @@ func (r *Recorder) store(ctx context.Context, side *Sidecar) (row catalog.Record
 		return row, err
 	}
 	err = r.doInStore(ctx, EventStored, side.ID, objects, func() (_ any, err error) {
+		if err := r.cfg.Keys.Settle(ctx, side.ID); err != nil {
+			return nil, err // what nobody else could open must not leave this machine
+		}
 		if objects.Sidecar.VersionID, err = r.put(ctx, side.ID, sidecarName, objects.Sidecar, objectMeta(side)); err != nil {
 			return nil, err
 		}

@@ -279,9 +279,9 @@ func (m *Main) serve(ctx context.Context, listener net.Listener) error {
 	start("alarm", m.recorder.Alarm)
 	replayed := make(chan struct{})
 	start("keys", func(ctx context.Context) error {
-		m.replayKeys(ctx)
+		done := m.replayKeys(ctx)
 		close(replayed)
-		return m.keepKeys(ctx)
+		return m.keepKeys(ctx, done)
 	})
 	start("hangup", m.reloadAtHangup())
 	start("http", func(ctx context.Context) error {

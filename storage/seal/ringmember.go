@@ -2,12 +2,11 @@ package seal
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"filippo.io/age"
@@ -65,22 +64,14 @@ type Member struct {
 }
 
 // Members lists them, the one that wraps first, then the newest first.
-func (r *Ring) Members() ([]Member, error) {
-	current, err := r.current()
-	if err != nil && !errors.Is(err, errNoKEK) {
-		return nil, fmt.Errorf("list ring of keys: %w", err)
-	}
-	files, err := os.ReadDir(r.dir)
+func (r *Ring) Members(ctx context.Context) ([]Member, error) {
+	ids, err := r.IDs(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("list ring of keys: %w", err)
+		return nil, err
 	}
 	var all []Member
-	for _, f := range files {
-		id, ok := strings.CutSuffix(f.Name(), memberSfx)
-		if !ok || checkedKEKID(id) == "" {
-			continue
-		}
-		m, err := r.read(id)
+	for _, id := range ids {
+		m, err := r.read(ctx, id)
 		if errors.Is(err, ErrWrongKey) {
 			continue // just retired
 		}
@@ -89,11 +80,8 @@ func (r *Ring) Members() ([]Member, error) {
 		}
 		all = append(all, Member{m.ID, m.Created, m.Service})
 	}
-	slices.SortFunc(all, func(a, b Member) int {
-		if current != nil && (a.ID == current.ID) != (b.ID == current.ID) {
-			return b2i(b.ID == current.ID) - b2i(a.ID == current.ID)
-		}
-		return b.Created.Compare(a.Created)
-	})
+	if len(all) > 1 {
+		slices.SortFunc(all[1:], func(a, b Member) int { return b.Created.Compare(a.Created) })
+	}
 	return all, nil
 }

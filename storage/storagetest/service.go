@@ -114,6 +114,21 @@ func (s *service) NewBucket(t testing.TB) *storage.S3 {
 	return store
 }
 
+// NewKeyBucket makes a bucket for keys, without versions, and gives it with what reaches it.
+func (s *service) NewKeyBucket(t testing.TB) (*storage.KeyBucket, storage.S3Config) {
+	t.Helper()
+	cfg := s.Config
+	cfg.Bucket = "keys-" + strings.ToLower(rand.Text())
+	bucket, err := storage.NewKeyBucket(cfg)
+	if err == nil {
+		err = bucket.EnsureBucket(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bucket, cfg
+}
+
 // Stop kills the service, as a power cut would. Its objects stay for Start.
 func (s *service) Stop() {
 	if s.cmd == nil {
