@@ -11,9 +11,11 @@ import (
 )
 
 // TestDoomed: the list survives a restart, the first reason stays, and another recording takes a doomed one's place at once.
-func TestDoomed(t *testing.T) {
-	path := file(t)
-	c := open(t, path)
+func TestDoomed(t *testing.T) { onBoth(t, testDoomed) }
+
+func testDoomed(t *testing.T, b backend) {
+	at := b.fresh(t)
+	c := open(t, at)
 	later := time.Now().Add(time.Hour).UTC().Truncate(time.Millisecond)
 	for _, err := range []error{
 		c.Doom(t.Context(), "01", "objected"), c.Doom(t.Context(), "01", "quota_over"), c.DoomFrom(t.Context(), catalog.Doom{ID: "02", Reason: "unfinished", At: later}),
@@ -25,7 +27,7 @@ func TestDoomed(t *testing.T) {
 	if err := c.Doom(t.Context(), "03", ""); err == nil {
 		t.Error("doomed without a reason")
 	}
-	c = open(t, path)
+	c = open(t, at)
 	list, err := c.Doomed(t.Context())
 	if err != nil || len(list) != 2 || list[0].ID != "01" || list[0].Reason != "objected" || !list[1].At.Equal(later) {
 		t.Fatalf("doomed are %v, %v", list, err)
@@ -52,8 +54,10 @@ func TestDoomed(t *testing.T) {
 }
 
 // TestReviews: one works at a time, for so long; what was released stays released.
-func TestReviews(t *testing.T) {
-	c := open(t, file(t))
+func TestReviews(t *testing.T) { onBoth(t, testReviews) }
+
+func testReviews(t *testing.T, b backend) {
+	c := open(t, b.fresh(t))
 	occupy := func(now time.Time, want bool) {
 		t.Helper()
 		if got, err := c.Occupy(t.Context(), "01", now, now.Add(time.Minute)); err != nil || got != want {
@@ -78,8 +82,10 @@ func TestReviews(t *testing.T) {
 }
 
 // TestTerms: what ends next, what is over, and what is left to be swept.
-func TestTerms(t *testing.T) {
-	c := open(t, file(t))
+func TestTerms(t *testing.T) { onBoth(t, testTerms) }
+
+func testTerms(t *testing.T, b backend) {
+	c := open(t, b.fresh(t))
 	if next, err := c.NextTerm(t.Context(), start); err != nil || !next.IsZero() {
 		t.Errorf("the next term of nothing: %v, %v", next, err)
 	}

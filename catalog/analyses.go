@@ -120,7 +120,7 @@ func (c *Catalog) NextTerm(ctx context.Context, after time.Time) (time.Time, err
 	var next sql.NullInt64
 	err := c.read.QueryRowContext(ctx, `SELECT MIN(term) FROM (
 		SELECT MIN(retain_until) AS term FROM recordings WHERE state IN ('stored', 'locked') AND retain_until > ?
-		UNION ALL SELECT MIN(retain_until) FROM analyses WHERE state <> ? AND retain_until > ?)`,
+		UNION ALL SELECT MIN(retain_until) FROM analyses WHERE state <> ? AND retain_until > ?) terms`,
 		after.UnixMilli(), string(AnalysisGone), after.UnixMilli()).Scan(&next)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("find the next term: %w", err)

@@ -7,13 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/pressly/goose/v3"
-	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
 // ErrNotFound says that the catalog has no such recording.
@@ -22,88 +18,31 @@ var ErrNotFound = errors.New("recording not found")
 // ErrQuery is a query that cannot be answered as it is written.
 var ErrQuery = errors.New("query cannot be read")
 
-const (
-	// busyTimeout is how long a writer waits for another process's transaction.
-	busyTimeout = 10 * time.Second
-	// maxReaders bounds the connections that read at once.
-	maxReaders = 8
-	// migrationTries bounds how often a migration is tried again because another process ran it at the same time.
-	migrationTries = 5
-)
+// maxReaders bounds the connections that read at once.
+const maxReaders = 8
 
-//go:embed migrations/*.sql
+//go:embed migrations/*/*.sql
 var migrations embed.FS
 
-// A Catalog is an open catalog. It is safe for concurrent use, also of several catalogs on one file in several processes.
+// A Catalog is an open catalog. It is safe for concurrent use, also of several catalogs on one database in several processes.
 type Catalog struct {
-	write *sql.DB // one connection; its transactions take the write lock when they begin
-	read  *sql.DB
+	write pool // each statement and transaction is durable when it has returned
+	read  pool
 	now   func() time.Time
 }
 
-// Open opens the catalog in the file, which it makes where there is none, readable by its owner only. It brings an older file
-// up to date; a file of a newer program is an error.
-func Open(path string) (*Catalog, error) {
-	absolute, err := filepath.Abs(path)
-	if err != nil {
-		return nil, fmt.Errorf("open catalog: %w", err)
-	}
-	f, err := os.OpenFile(absolute, os.O_CREATE|os.O_RDWR, 0o600) // SQLite gives its other files the same mode
-	if err != nil {
-		return nil, fmt.Errorf("open catalog: %w", err)
-	}
-	if err := f.Close(); err != nil {
-		return nil, fmt.Errorf("open catalog: %w", err)
-	}
-	c := &Catalog{now: time.Now}
-	if c.write, err = sql.Open("sqlite", dsn(absolute, false)); err != nil {
-		return nil, fmt.Errorf("open catalog: %w", err)
-	}
-	c.write.SetMaxOpenConns(1)
-	if c.read, err = sql.Open("sqlite", dsn(absolute, true)); err != nil {
-		return nil, errors.Join(fmt.Errorf("open catalog: %w", err), c.Close())
-	}
-	c.read.SetMaxOpenConns(maxReaders)
-	if err := c.migrate(); err != nil {
-		return nil, errors.Join(fmt.Errorf("open catalog %s: %w", path, err), c.Close())
-	}
-	return c, nil
-}
-
-// dsn names the file with the settings of every connection.
-func dsn(path string, readOnly bool) string {
-	q := url.Values{}
-	q.Add("_pragma", fmt.Sprintf("busy_timeout(%d)", busyTimeout.Milliseconds())) // first: the others may have to wait
-	q.Add("_pragma", "journal_mode(WAL)")
-	q.Add("_pragma", "synchronous(FULL)")
-	q.Add("_pragma", "foreign_keys(1)")
-	if readOnly {
-		q.Add("_pragma", "query_only(1)")
-	} else {
-		q.Add("_txlock", "immediate")
-	}
-	u := url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}
-	return u.String()
-}
-
-// migrate brings the file up to date. Another process may do so at the same time: each migration is one transaction, so what
-// fails for that reason is done when it is looked at again.
-func (c *Catalog) migrate() error {
-	dir, err := fs.Sub(migrations, "migrations")
+// migrate brings a database up to date; one that a newer program has written is an error. What several processes do at the same time
+// is for the options to sort out, or for whoever calls it again.
+func migrate(ctx context.Context, db *sql.DB, d *dialect, options ...goose.ProviderOption) error {
+	dir, err := fs.Sub(migrations, "migrations/"+d.migrations)
 	if err != nil {
 		return err
 	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, c.write, dir, goose.WithDisableGlobalRegistry(true))
+	provider, err := goose.NewProvider(d.goose, db, dir, append(options, goose.WithDisableGlobalRegistry(true))...)
 	if err != nil {
 		return err
 	}
-	ctx := context.Background()
-	for range migrationTries {
-		if _, err = provider.Up(ctx); err == nil {
-			break
-		}
-	}
-	if err != nil {
+	if _, err := provider.Up(ctx); err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
 	version, err := provider.GetDBVersion(ctx)
@@ -112,7 +51,7 @@ func (c *Catalog) migrate() error {
 	}
 	sources := provider.ListSources()
 	if newest := sources[len(sources)-1].Version; version > newest {
-		return fmt.Errorf("the file has version %d and this program knows %d: use the newer program, or delete the file and rebuild the catalog", version, newest)
+		return fmt.Errorf("it has version %d and this program knows %d: use the newer program, or give this one an empty catalog and run greffier catalog rebuild", version, newest)
 	}
 	return nil
 }
@@ -120,7 +59,7 @@ func (c *Catalog) migrate() error {
 // Close closes the catalog.
 func (c *Catalog) Close() error {
 	var errs []error
-	for _, db := range []*sql.DB{c.read, c.write} {
+	for _, db := range []*sql.DB{c.read.db, c.write.db} {
 		if db != nil {
 			errs = append(errs, db.Close())
 		}

@@ -19,9 +19,9 @@ import (
 
 var start = time.Date(2026, 3, 2, 10, 0, 0, 123e6, time.UTC)
 
-func open(t testing.TB, path string) *catalog.Catalog {
+func open(t testing.TB, at place) *catalog.Catalog {
 	t.Helper()
-	c, err := catalog.Open(path)
+	c, err := at.open()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,8 +32,6 @@ func open(t testing.TB, path string) *catalog.Catalog {
 	})
 	return c
 }
-
-func file(t testing.TB) string { return filepath.Join(t.TempDir(), "cat?alog #1%20.db") }
 
 // full is a recording with everything in it.
 func full(id string) catalog.Recording {
@@ -72,9 +70,11 @@ func put(t testing.TB, c *catalog.Catalog, rs ...catalog.Recording) {
 	}
 }
 
-func TestPutAndGet(t *testing.T) {
-	path := file(t)
-	c := open(t, path)
+func TestPutAndGet(t *testing.T) { onBoth(t, testPutAndGet) }
+
+func testPutAndGet(t *testing.T, b backend) {
+	at := b.fresh(t)
+	c := open(t, at)
 	want := full("01")
 	want.Quality = catalog.Quality{MOS: 3.87, Loss: 0.012346, LongestGap: 620 * time.Millisecond}
 	bare := catalog.Recording{ID: "02", State: catalog.StateNotRecorded, StartedAt: start}
@@ -89,7 +89,7 @@ func TestPutAndGet(t *testing.T) {
 				t.Errorf("recordings differ (-want +got):\n%s", diff)
 			}
 		}
-		c = open(t, path)
+		c = open(t, at)
 	}
 	if list, err := c.List(t.Context(), catalog.Query{CallID: "old"}); err != nil || len(list) != 0 {
 		t.Errorf("a replaced call id is found: %v, %v", list, err)
@@ -97,14 +97,19 @@ func TestPutAndGet(t *testing.T) {
 	if err := c.Check(t.Context()); err != nil {
 		t.Error(err)
 	}
-	info, err := os.Stat(path)
+	if b.isPostgres() {
+		return
+	}
+	info, err := os.Stat(at.file)
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("file mode %v, %v", info.Mode(), err)
 	}
 }
 
-func TestRefusedRecordings(t *testing.T) {
-	c := open(t, file(t))
+func TestRefusedRecordings(t *testing.T) { onBoth(t, testRefusedRecordings) }
+
+func testRefusedRecordings(t *testing.T, b backend) {
+	c := open(t, b.fresh(t))
 	for _, r := range []catalog.Recording{
 		{State: catalog.StateStored, StartedAt: start},
 		{ID: "1", State: "done", StartedAt: start},
@@ -116,8 +121,10 @@ func TestRefusedRecordings(t *testing.T) {
 	}
 }
 
-func TestSetStateAndDelete(t *testing.T) {
-	c := open(t, file(t))
+func TestSetStateAndDelete(t *testing.T) { onBoth(t, testSetStateAndDelete) }
+
+func testSetStateAndDelete(t *testing.T, b backend) {
+	c := open(t, b.fresh(t))
 	want := full("01")
 	put(t, c, want, full("02"))
 	if err := c.SetState(t.Context(), "01", catalog.StateExpired); err != nil {
@@ -164,13 +171,15 @@ func TestJSON(t *testing.T) {
 }
 
 // TestTwoProcesses has two catalogs on one file write and read at the same time, from the file's first moment on.
-func TestTwoProcesses(t *testing.T) {
-	path := file(t)
+func TestTwoProcesses(t *testing.T) { onBoth(t, testTwoProcesses) }
+
+func testTwoProcesses(t *testing.T, b backend) {
+	at := b.fresh(t)
 	const each = 40
 	var wg sync.WaitGroup
 	for process := range 4 {
 		wg.Go(func() {
-			c, err := catalog.Open(path)
+			c, err := at.open()
 			if err != nil {
 				t.Errorf("process %d: %v", process, err)
 				return
@@ -190,7 +199,7 @@ func TestTwoProcesses(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	c := open(t, path)
+	c := open(t, at)
 	if n, err := c.Count(t.Context(), catalog.Query{State: catalog.StateExpired}); n != 4*each || err != nil {
 		t.Errorf("%d recordings, %v", n, err)
 	}
@@ -199,7 +208,9 @@ func TestTwoProcesses(t *testing.T) {
 	}
 }
 
-func TestCheckFindsDamage(t *testing.T) {
+func TestCheckFindsDamage(t *testing.T) { onBoth(t, testCheckFindsDamage) }
+
+func testCheckFindsDamage(t *testing.T, b backend) {
 	damages := map[string]string{
 		"search rows differ": "UPDATE participants SET number = '+1' WHERE position = 1",
 		"rows are missing":   "DELETE FROM call_ids WHERE position = 1",
@@ -208,8 +219,11 @@ func TestCheckFindsDamage(t *testing.T) {
 		"recording 01":       "UPDATE recordings SET channels = '['",
 		"unknown state":      "UPDATE recordings SET state = 'lost'",
 	}
+	if b.isPostgres() {
+		damages["foreign_key_check"] = "ALTER TABLE call_ids DROP CONSTRAINT call_ids_recording_id_fkey; INSERT INTO call_ids VALUES ('none', 0, 'x')"
+	}
 	for want, damage := range damages {
-		c := open(t, file(t))
+		c := open(t, b.fresh(t))
 		put(t, c, full("01"))
 		if err := c.Check(t.Context()); err != nil {
 			t.Fatal(err)
@@ -224,26 +238,38 @@ func TestCheckFindsDamage(t *testing.T) {
 }
 
 func TestOpenRefuses(t *testing.T) {
-	newer := file(t)
-	c := open(t, newer)
-	if _, err := c.Writer().Exec("INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, 1)"); err != nil {
-		t.Fatal(err)
-	}
 	garbage := filepath.Join(t.TempDir(), "c.db")
 	if err := os.WriteFile(garbage, []byte(strings.Repeat("not a database ", 100)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{
-		newer:                                 "newer program",
 		garbage:                               "not a database",
 		filepath.Join(t.TempDir(), "no", "c"): "no such file",
 	} {
-		c, err := catalog.Open(path)
-		if err == nil {
-			c.Close()
-		}
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v", path, err)
-		}
+		refused(t, place{file: path}, want)
+	}
+}
+
+// TestOpenRefusesNewer: what a newer program has written is not touched by an older one.
+func TestOpenRefusesNewer(t *testing.T) { onBoth(t, testOpenRefusesNewer) }
+
+func testOpenRefusesNewer(t *testing.T, b backend) {
+	newer := b.fresh(t)
+	c := open(t, newer)
+	if _, err := c.Writer().Exec("INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, 1 = 1)"); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, newer, "newer program")
+}
+
+// refused tells when a place is opened, or is not for another reason.
+func refused(t *testing.T, at place, want string) {
+	t.Helper()
+	c, err := at.open()
+	if err == nil {
+		c.Close()
+	}
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("%v: %v", at, err)
 	}
 }

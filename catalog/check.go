@@ -6,18 +6,16 @@ import (
 	"fmt"
 )
 
-// Check reads the whole file and tells what is wrong with it: pages and indexes, references, rows that cannot be read, and
-// recordings that a search would miss. What it finds is repaired by deleting the file and rebuilding the catalog from the store.
+// Check reads the whole catalog and tells what is wrong with it: what the database finds itself, references, rows that cannot be read, and
+// recordings that a search would miss. What it finds is repaired by emptying it, and rebuilding the catalog from the store.
 func (c *Catalog) Check(ctx context.Context) error {
 	var errs []error
-	for _, pragma := range []string{"integrity_check", "foreign_key_check"} {
-		found, err := c.pragma(ctx, pragma)
-		if err != nil {
-			return fmt.Errorf("check catalog: %w", err)
-		}
-		for _, text := range found {
-			errs = append(errs, fmt.Errorf("%s: %s", pragma, text))
-		}
+	found, err := c.read.damage(ctx, c.read)
+	if err != nil {
+		return fmt.Errorf("check catalog: %w", err)
+	}
+	for _, text := range found {
+		errs = append(errs, errors.New(text))
 	}
 	for r, err := range c.All(ctx) {
 		if err != nil {
@@ -37,37 +35,6 @@ func (c *Catalog) Check(ctx context.Context) error {
 	return nil
 }
 
-// pragma runs a check of SQLite and gives what it found, "ok" left out.
-func (c *Catalog) pragma(ctx context.Context, name string) ([]string, error) {
-	rows, err := c.read.QueryContext(ctx, "PRAGMA "+name)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	columns, err := rows.Columns()
-	if err != nil {
-		return nil, err
-	}
-	var found []string
-	for rows.Next() {
-		values := make([]any, len(columns))
-		for i := range values {
-			values[i] = new(any)
-		}
-		if err := rows.Scan(values...); err != nil {
-			return nil, err
-		}
-		var text string
-		for _, v := range values {
-			text += fmt.Sprint(*v.(*any)) + " "
-		}
-		if text != "ok " {
-			found = append(found, text)
-		}
-	}
-	return found, rows.Err()
-}
-
 // checkSearch compares the rows that searches use with the recording.
 func (c *Catalog) checkSearch(ctx context.Context, r Recording) error {
 	want := make([]string, 0, len(r.Participants)+len(r.CallIDs))
@@ -78,9 +45,12 @@ func (c *Catalog) checkSearch(ctx context.Context, r Recording) error {
 		want = append(want, idKey(id))
 	}
 	want = append(want, r.Links...)
-	rows, err := c.read.QueryContext(ctx, `SELECT 1 AS kind, position, search || CHAR(10) || number AS text FROM participants WHERE recording_id = ?
+	for i := range want {
+		want[i] = storable(want[i])
+	}
+	rows, err := c.read.QueryContext(ctx, `SELECT 1 AS kind, position, search || CAST(? AS TEXT) || number AS text FROM participants WHERE recording_id = ?
 		UNION ALL SELECT 2, position, call_id FROM call_ids WHERE recording_id = ?
-		UNION ALL SELECT 3, position, link FROM links WHERE recording_id = ? ORDER BY kind, position`, r.ID, r.ID, r.ID)
+		UNION ALL SELECT 3, position, link FROM links WHERE recording_id = ? ORDER BY kind, position`, "\n", r.ID, r.ID, r.ID)
 	if err != nil {
 		return err
 	}

@@ -1,5 +1,6 @@
 // Package catalog is the index of recordings: what a call was, who took part, what was decided about it, and where its objects
-// are. It is kept in one SQLite file that several processes may open at once, the command line beside the server.
+// are. It is kept in one SQLite file, or in a database on a PostgreSQL server; several processes may open it at once, the command line
+// beside the server.
 //
 // The catalog is not the truth: the pair of objects in the store is, and the catalog can be rebuilt from it by putting each
 // recording again. What is put in any order is listed in the same order, with the same content.
@@ -33,8 +34,13 @@
 // Beside recordings the catalog has what processes share: who objects to being recorded, the places of quotas, and calls whose recordings are
 // expected. Numbers and addresses are keyed hashes there. What a rebuild cannot find again, the audit log tells of.
 //
-// # The file
+// # The database
 //
-// SQLite in WAL mode, every commit durable. Times are integers: milliseconds since 1970 in UTC, 0 where there is none. The
-// tables participants and call_ids exist for searching; the lists themselves are JSON in the table recordings.
+// SQLite in WAL mode, or PostgreSQL from version 13 on; every commit durable. Times are integers: milliseconds since 1970 in UTC, 0 where
+// there is none. The tables participants, call_ids and links exist for searching; the lists themselves are JSON in the table recordings.
+//
+// Statements are the same for both; what differs is in one value, a dialect. Text is compared by its bytes. SQLite lets one transaction
+// after the other write; on PostgreSQL those that read before they write have locks (pg_advisory_xact_lock) on what they read of, a
+// recording or a quota, and see what was committed before (READ COMMITTED). Of whatever ends with ErrUnavailable it is not known whether it
+// was done: every change may be made again.
 package catalog

@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"time"
@@ -88,7 +87,7 @@ func (c *Catalog) Supersede(ctx context.Context, next Recording, old Doom) error
 	if err := next.validate(); err != nil {
 		return fmt.Errorf("supersede recording: %w", err)
 	}
-	err := c.inTx(ctx, func(tx *sql.Tx) error {
+	err := c.write.inTx(ctx, func(ctx context.Context, tx tx) error {
 		if err := putIn(ctx, tx, next, c.now().UnixMilli()); err != nil {
 			return err
 		}
@@ -96,7 +95,7 @@ func (c *Catalog) Supersede(ctx context.Context, next Recording, old Doom) error
 			return err
 		}
 		return condemn(ctx, tx, old)
-	})
+	}, ofRecording(next.ID), ofRecording(old.ID))
 	if err != nil {
 		return fmt.Errorf("supersede recording %s: %w", old.ID, err)
 	}
@@ -106,7 +105,7 @@ func (c *Catalog) Supersede(ctx context.Context, next Recording, old Doom) error
 // Forget takes a recording out of the catalog and off the list of the doomed, with the facts that are kept of it. One that is in neither
 // is no error.
 func (c *Catalog) Forget(ctx context.Context, id string) error {
-	err := c.inTx(ctx, func(tx *sql.Tx) error {
+	err := c.write.inTx(ctx, func(ctx context.Context, tx tx) error {
 		if err := deleteFacts(ctx, tx, id); err != nil {
 			return err
 		}
@@ -116,7 +115,7 @@ func (c *Catalog) Forget(ctx context.Context, id string) error {
 		}
 		_, err = tx.ExecContext(ctx, "DELETE FROM doomed WHERE recording_id = ?", id)
 		return err
-	})
+	}, ofRecording(id))
 	if err != nil {
 		return fmt.Errorf("forget recording %s: %w", id, err)
 	}

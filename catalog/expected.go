@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
@@ -34,6 +33,9 @@ const (
 	clockSkew = 5 * time.Minute
 )
 
+// ofExpected is the subject of what counts the calls that are expected.
+const ofExpected = "expected"
+
 // ErrTooManyExpected says that MaxExpected calls wait already.
 var ErrTooManyExpected = errors.New("too many calls are expected")
 
@@ -42,12 +44,12 @@ func (c *Catalog) Expect(ctx context.Context, x Expected) error {
 	if x.CallHash == "" || x.EndedAt.IsZero() || x.Deadline.IsZero() || len(x.IDs) == 0 || len(x.IDs) > MaxExpectedIDs {
 		return errors.New("expect recording: hash, times or identifiers are missing, or there are too many")
 	}
-	err := c.inTx(ctx, func(tx *sql.Tx) error {
+	err := c.write.inTx(ctx, func(ctx context.Context, tx tx) error {
 		if _, err := tx.ExecContext(ctx, "DELETE FROM expected WHERE told > 0 AND told < ?", c.now().Add(-toldTime).UnixMilli()); err != nil {
 			return err
 		}
 		var waiting int
-		err := tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM (SELECT 1 FROM expected WHERE told = 0 LIMIT ?)", MaxExpected).Scan(&waiting)
+		err := tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM (SELECT 1 FROM expected WHERE told = 0 LIMIT ?) waiting", MaxExpected).Scan(&waiting)
 		switch {
 		case err != nil:
 			return err
@@ -68,7 +70,7 @@ func (c *Catalog) Expect(ctx context.Context, x Expected) error {
 			}
 		}
 		return nil
-	})
+	}, ofExpected)
 	if err != nil {
 		return fmt.Errorf("expect recording: %w", err)
 	}
@@ -120,14 +122,14 @@ func (c *Catalog) Found(ctx context.Context, callHash string) error {
 
 // Told notes that somebody was told that a call has no recording. Its identifiers are forgotten.
 func (c *Catalog) Told(ctx context.Context, callHash string) error {
-	err := c.inTx(ctx, func(tx *sql.Tx) error {
+	err := c.write.inTx(ctx, func(ctx context.Context, tx tx) error {
 		_, err := tx.ExecContext(ctx, "UPDATE expected SET told = ? WHERE call_hash = ?", c.now().UnixMilli(), callHash)
 		if err != nil {
 			return err
 		}
 		_, err = tx.ExecContext(ctx, "DELETE FROM expected_ids WHERE call_hash = ?", callHash)
 		return err
-	})
+	}, ofExpected)
 	if err != nil {
 		return fmt.Errorf("note a missing recording: %w", err)
 	}

@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"iter"
@@ -61,10 +60,10 @@ func (c *Catalog) Facts(ctx context.Context, since time.Time) iter.Seq2[Facts, e
 
 // DeleteFacts deletes those of one call; none is no error.
 func (c *Catalog) DeleteFacts(ctx context.Context, id string) error {
-	return c.inTx(ctx, func(tx *sql.Tx) error { return deleteFacts(ctx, tx, id) })
+	return c.write.inTx(ctx, func(ctx context.Context, tx tx) error { return deleteFacts(ctx, tx, id) }, ofRecording(id))
 }
 
-func deleteFacts(ctx context.Context, tx *sql.Tx, id string) error {
+func deleteFacts(ctx context.Context, tx tx, id string) error {
 	if _, err := tx.ExecContext(ctx, "DELETE FROM facts WHERE recording_id = ?", id); err != nil {
 		return fmt.Errorf("delete facts of %s: %w", id, err)
 	}

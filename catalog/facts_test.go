@@ -23,7 +23,9 @@ func keptOf(t *testing.T, c *catalog.Catalog) (ids []string) {
 }
 
 // TestFactsGoWithTheirRecording: whatever takes a recording out of use deletes the facts that it was decided by, at once and for no other.
-func TestFactsGoWithTheirRecording(t *testing.T) {
+func TestFactsGoWithTheirRecording(t *testing.T) { onBoth(t, testFactsGoWithTheirRecording) }
+
+func testFactsGoWithTheirRecording(t *testing.T, b backend) {
 	at := time.Now().UTC().Truncate(time.Millisecond)
 	doom := catalog.Doom{ID: "02", Reason: "objected", At: at}
 	for name, test := range map[string]struct {
@@ -49,7 +51,7 @@ func TestFactsGoWithTheirRecording(t *testing.T) {
 		}, []string{"01", "02", "03"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := open(t, file(t))
+			c := open(t, b.fresh(t))
 			put(t, c, full("01"))
 			put(t, c, full("02"))
 			for _, id := range []string{"01", "02", "03"} {
@@ -75,8 +77,10 @@ func ignoreNotFound(err error) error {
 }
 
 // TestFactsEnd: facts are read until their time is over, the oldest first, and then deleted.
-func TestFactsEnd(t *testing.T) {
-	c := open(t, file(t))
+func TestFactsEnd(t *testing.T) { onBoth(t, testFactsEnd) }
+
+func testFactsEnd(t *testing.T, b backend) {
+	c := open(t, b.fresh(t))
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	for id, until := range map[string]time.Duration{"01": -time.Minute, "02": time.Hour, "03": 2 * time.Hour} {
 		f := catalog.Facts{ID: id, At: now.Add(until - 3*time.Hour), Until: now.Add(until), Sealed: []byte(id)}

@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -98,7 +97,7 @@ func (c *Catalog) Holds(ctx context.Context) ([]Hold, error) {
 // HoldRecording puts a recording under a hold, from now on: what is not doomed yet is not destroyed any more. One that was let go is held
 // again only if again says so. Held tells whether anything has changed. A recording that is being destroyed is ErrDoomed.
 func (c *Catalog) HoldRecording(ctx context.Context, h Held, again bool) (held bool, err error) {
-	err = c.inTx(ctx, func(tx *sql.Tx) error {
+	err = c.write.inTx(ctx, func(ctx context.Context, tx tx) error {
 		var doomed bool
 		if err := tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM doomed WHERE recording_id = ? AND at <= ?)", h.Recording, millis(h.Since)).Scan(&doomed); err != nil {
 			return err
@@ -107,7 +106,7 @@ func (c *Catalog) HoldRecording(ctx context.Context, h Held, again bool) (held b
 			return ErrDoomed
 		}
 		res, err := tx.ExecContext(ctx, `INSERT INTO held (recording_id, hold, state, since) VALUES (?, ?, ?, ?) ON CONFLICT (recording_id, hold)
-			DO UPDATE SET state = excluded.state, since = excluded.since WHERE ? AND state IN ('lifting', 'lifted')`,
+			DO UPDATE SET state = excluded.state, since = excluded.since WHERE ? AND held.state IN ('lifting', 'lifted')`,
 			h.Recording, h.Hold, string(h.State), millis(h.Since), again)
 		if err != nil {
 			return err
@@ -115,7 +114,7 @@ func (c *Catalog) HoldRecording(ctx context.Context, h Held, again bool) (held b
 		n, err := res.RowsAffected()
 		held = n > 0
 		return err
-	})
+	}, ofRecording(h.Recording))
 	if err != nil {
 		return false, fmt.Errorf("hold recording %s: %w", h.Recording, err)
 	}
@@ -125,7 +124,7 @@ func (c *Catalog) HoldRecording(ctx context.Context, h Held, again bool) (held b
 // SetHeld notes how far the hold of a recording has come.
 func (c *Catalog) SetHeld(ctx context.Context, h Held) error {
 	_, err := c.write.ExecContext(ctx, `INSERT INTO held (recording_id, hold, state, since) VALUES (?, ?, ?, ?)
-		ON CONFLICT (recording_id, hold) DO UPDATE SET state = excluded.state, since = excluded.since WHERE state <> excluded.state`,
+		ON CONFLICT (recording_id, hold) DO UPDATE SET state = excluded.state, since = excluded.since WHERE held.state <> excluded.state`,
 		h.Recording, h.Hold, string(h.State), millis(h.Since))
 	if err != nil {
 		return fmt.Errorf("note hold of %s: %w", h.Recording, err)
@@ -199,13 +198,14 @@ func (c *Catalog) Condemn(ctx context.Context, d Doom) error {
 	if d.ID == "" || d.Reason == "" {
 		return errors.New("condemn recording: the id or the reason is missing")
 	}
-	if err := c.inTx(ctx, func(tx *sql.Tx) error { return condemn(ctx, tx, d) }); err != nil {
+	err := c.write.inTx(ctx, func(ctx context.Context, tx tx) error { return condemn(ctx, tx, d) }, ofRecording(d.ID))
+	if err != nil {
 		return fmt.Errorf("condemn recording %s: %w", d.ID, err)
 	}
 	return nil
 }
 
-func condemn(ctx context.Context, tx *sql.Tx, d Doom) error {
+func condemn(ctx context.Context, tx tx, d Doom) error {
 	var held bool
 	if err := tx.QueryRowContext(ctx, "SELECT "+heldCondition, d.ID).Scan(&held); err != nil {
 		return err
@@ -217,6 +217,6 @@ func condemn(ctx context.Context, tx *sql.Tx, d Doom) error {
 		return err
 	}
 	_, err := tx.ExecContext(ctx, `INSERT INTO doomed (recording_id, reason, at) VALUES (?, ?, ?)
-		ON CONFLICT (recording_id) DO UPDATE SET at = min(at, excluded.at)`, d.ID, d.Reason, d.At.UnixMilli())
+		ON CONFLICT (recording_id) DO UPDATE SET at = excluded.at WHERE excluded.at < doomed.at`, d.ID, d.Reason, d.At.UnixMilli())
 	return err
 }

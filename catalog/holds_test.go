@@ -21,9 +21,11 @@ func hold(t *testing.T, c *catalog.Catalog, name string, query *catalog.Query) c
 }
 
 // TestHolds: holds and their queries are read as they were put, and what has ended stays in the list.
-func TestHolds(t *testing.T) {
-	path := file(t)
-	c := open(t, path)
+func TestHolds(t *testing.T) { onBoth(t, testHolds) }
+
+func testHolds(t *testing.T, b backend) {
+	at := b.fresh(t)
+	c := open(t, at)
 	rule := hold(t, c, "a", &catalog.Query{Number: "+3361", From: start, ByLoss: true, LossAbove: 0.5})
 	named := hold(t, c, "b", nil)
 	named.Ended = start.Add(time.Hour)
@@ -33,15 +35,17 @@ func TestHolds(t *testing.T) {
 	if err := c.PutHold(t.Context(), catalog.Hold{Name: "c", At: start}); err == nil {
 		t.Error("a hold without a reason was put")
 	}
-	c = open(t, path)
+	c = open(t, at)
 	if got, err := c.Holds(t.Context()); err != nil || !cmp.Equal(got, []catalog.Hold{rule, named}) {
 		t.Errorf("holds are %+v, %v", got, err)
 	}
 }
 
 // TestHeldIsNotCondemned: of hold and condemnation the first wins, and a hold of what is not stored yet takes effect when it is.
-func TestHeldIsNotCondemned(t *testing.T) {
-	c := open(t, file(t))
+func TestHeldIsNotCondemned(t *testing.T) { onBoth(t, testHeldIsNotCondemned) }
+
+func testHeldIsNotCondemned(t *testing.T, b backend) {
+	c := open(t, b.fresh(t))
 	ctx := t.Context()
 	hold(t, c, "a", nil)
 	row := full("01")
@@ -101,8 +105,10 @@ func TestHeldIsNotCondemned(t *testing.T) {
 }
 
 // TestUnsettled: what is being placed or lifted is found again, and what a hold that has ended has not let go.
-func TestUnsettled(t *testing.T) {
-	c := open(t, file(t))
+func TestUnsettled(t *testing.T) { onBoth(t, testUnsettled) }
+
+func testUnsettled(t *testing.T, b backend) {
+	c := open(t, b.fresh(t))
 	ctx := t.Context()
 	h := hold(t, c, "a", nil)
 	hold(t, c, "b", nil)
@@ -147,8 +153,10 @@ func TestUnsettled(t *testing.T) {
 }
 
 // TestErasures: one request about each recording, the last.
-func TestErasures(t *testing.T) {
-	c := open(t, file(t))
+func TestErasures(t *testing.T) { onBoth(t, testErasures) }
+
+func testErasures(t *testing.T, b backend) {
+	c := open(t, b.fresh(t))
 	ctx := t.Context()
 	first := catalog.Erasure{Recording: "01", Reason: "request 12", State: catalog.ErasureRequested, AskedBy: "eve", AskedAt: start}
 	decided := first
@@ -175,8 +183,10 @@ func TestErasures(t *testing.T) {
 }
 
 // TestRestrictions: the first reason stays until the restriction ends.
-func TestRestrictions(t *testing.T) {
-	c := open(t, file(t))
+func TestRestrictions(t *testing.T) { onBoth(t, testRestrictions) }
+
+func testRestrictions(t *testing.T, b backend) {
+	c := open(t, b.fresh(t))
 	ctx := t.Context()
 	want := catalog.Restriction{Recording: "01", Reason: "accuracy is contested", By: "eve", At: start}
 	for _, r := range []catalog.Restriction{want, {Recording: "01", Reason: "another", By: "bob", At: start}} {

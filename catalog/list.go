@@ -61,7 +61,7 @@ func (c *Catalog) Get(ctx context.Context, id string) (Recording, error) {
 
 // List gives the recordings that the query wants, the newest first, and by id where they started at the same instant.
 func (c *Catalog) List(ctx context.Context, q Query) ([]Recording, error) {
-	where, args, err := q.where()
+	where, args, err := c.where(q)
 	if err != nil {
 		return nil, fmt.Errorf("list recordings: %w", err)
 	}
@@ -91,7 +91,7 @@ func (c *Catalog) List(ctx context.Context, q Query) ([]Recording, error) {
 
 // Count tells how many recordings the query wants, whatever its limit and page.
 func (c *Catalog) Count(ctx context.Context, q Query) (int, error) {
-	where, args, err := q.where()
+	where, args, err := c.where(q)
 	if err != nil {
 		return 0, fmt.Errorf("count recordings: %w", err)
 	}
@@ -149,8 +149,8 @@ func (c *Catalog) Gone(ctx context.Context) (map[string]bool, error) {
 	return out, nil
 }
 
-// where gives the query's condition with its arguments.
-func (q Query) where() (string, []any, error) {
+// where gives a query's condition with its arguments.
+func (c *Catalog) where(q Query) (string, []any, error) {
 	conditions := []string{"1 = 1"}
 	var args []any
 	and := func(condition string, arg any) {
@@ -204,11 +204,11 @@ func (q Query) where() (string, []any, error) {
 		args = append(args, idKey(bare))
 	}
 	if q.Conversation != "" {
-		and(conversationCondition, q.Conversation)
+		and(c.read.conversation(), q.Conversation)
 		args = append(args, q.Conversation, q.Conversation)
 	}
 	if q.Warning != "" {
-		and("EXISTS (SELECT 1 FROM json_each(recordings.warnings) w WHERE w.value = ?)", q.Warning)
+		and(c.read.warned(q.Warning))
 	}
 	return "WHERE " + strings.Join(conditions, " AND "), args, nil
 }
@@ -231,7 +231,7 @@ func (c *Catalog) recordings(ctx context.Context, tail string, args ...any) ([]R
 	return list, rows.Err()
 }
 
-func scan(rows *sql.Rows) (Recording, error) {
+func scan(rows *cursor) (Recording, error) {
 	var r Recording
 	var state, channels, participants, callIDs, audio, sidecar, endCause, warnings, links string
 	var gone int64

@@ -53,8 +53,10 @@ func fixture(t testing.TB, c *catalog.Catalog) []catalog.Recording {
 	return rs
 }
 
-func TestList(t *testing.T) {
-	c := open(t, file(t))
+func TestList(t *testing.T) { onBoth(t, testList) }
+
+func testList(t *testing.T, b backend) {
+	c := open(t, b.fresh(t))
 	fixture(t, c)
 	hour := func(n int) time.Time { return start.Add(time.Duration(n) * time.Hour) }
 	tests := []struct {
@@ -140,8 +142,10 @@ func TestList(t *testing.T) {
 }
 
 // TestConversationIsBounded: an identifier that an SRC uses for every call does not make everything one conversation.
-func TestConversationIsBounded(t *testing.T) {
-	c := open(t, file(t))
+func TestConversationIsBounded(t *testing.T) { onBoth(t, testConversationIsBounded) }
+
+func testConversationIsBounded(t *testing.T, b backend) {
+	c := open(t, b.fresh(t))
 	put(t, c, catalog.Recording{ID: "7", State: catalog.StateStored, StartedAt: start, Links: []string{"h:all"}})
 	const copies = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1010) INSERT INTO "
 	others := strings.TrimPrefix(catalog.Columns, "id, ")
@@ -169,8 +173,10 @@ func TestNumberKey(t *testing.T) {
 }
 
 // TestRebuild: what is put in another order, into another file, is listed alike.
-func TestRebuild(t *testing.T) {
-	first, second := open(t, file(t)), open(t, file(t))
+func TestRebuild(t *testing.T) { onBoth(t, testRebuild) }
+
+func testRebuild(t *testing.T, b backend) {
+	first, second := open(t, b.fresh(t)), open(t, b.fresh(t))
 	var rs []catalog.Recording
 	for i := range 600 { // more than one page of All
 		r := full(fmt.Sprintf("%04d", i*7919%600))
@@ -194,9 +200,9 @@ func TestRebuild(t *testing.T) {
 			after = page[len(page)-1].ID
 		}
 	}
-	a, b := list(first), list(second)
-	if !reflect.DeepEqual(a, b) || len(a) != len(rs) {
-		t.Errorf("%d and %d recordings differ: %s", len(a), len(b), cmp.Diff(ids(a), ids(b)))
+	one, other := list(first), list(second)
+	if !reflect.DeepEqual(one, other) || len(one) != len(rs) {
+		t.Errorf("%d and %d recordings differ: %s", len(one), len(other), cmp.Diff(ids(one), ids(other)))
 	}
 	n := 0
 	for r, err := range first.All(t.Context()) {
@@ -211,19 +217,21 @@ func TestRebuild(t *testing.T) {
 }
 
 // TestManyRecordings logs how long queries of 10,000 recordings take.
-func TestManyRecordings(t *testing.T) {
+func TestManyRecordings(t *testing.T) { onBoth(t, testManyRecordings) }
+
+func testManyRecordings(t *testing.T, b backend) {
 	const many = 10_000
-	c := open(t, file(t))
+	c := open(t, b.fresh(t))
 	put(t, c, full("template")) // copied by one statement, because putting each durably is not what is looked at
 	rest := strings.NewReplacer("id, ", "", "started_at, ", "").Replace(catalog.Columns)
 	for _, statement := range []string{
-		"INSERT INTO recordings (id, started_at, " + rest + ", created_at, updated_at) SELECT printf('%05d', i), started_at + i * 60000, " + rest +
+		"INSERT INTO recordings (id, started_at, " + rest + ", created_at, updated_at) SELECT CAST(10000 + i AS TEXT), started_at + i * 60000, " + rest +
 			", 0, 0 FROM recordings, n WHERE id = 'template'",
-		"INSERT INTO participants (recording_id, position, search, number) SELECT printf('%05d', i), position, replace(search, 'ålice', 'customer ' || i)," +
-			" replace(number, '11223344', printf('%08d', i)) FROM participants, n WHERE recording_id = 'template'",
-		"INSERT INTO call_ids (recording_id, position, call_id) SELECT printf('%05d', i), position, 'call-' || i FROM call_ids, n WHERE recording_id = 'template'",
+		"INSERT INTO participants (recording_id, position, search, number) SELECT CAST(10000 + i AS TEXT), position, replace(search, 'ålice', 'customer ' || i)," +
+			" replace(number, '11223344', CAST(10000000 + i AS TEXT)) FROM participants, n WHERE recording_id = 'template'",
+		"INSERT INTO call_ids (recording_id, position, call_id) SELECT CAST(10000 + i AS TEXT), position, 'call-' || i FROM call_ids, n WHERE recording_id = 'template'",
 	} {
-		if _, err := c.Writer().Exec("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) "+statement, many); err != nil {
+		if _, err := c.Writer().Exec(fmt.Sprintf("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) ", many) + statement); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -231,8 +239,8 @@ func TestManyRecordings(t *testing.T) {
 		"last hundred":  {Limit: 100},
 		"one day":       {From: start.AddDate(0, 0, 3), To: start.AddDate(0, 0, 4), Limit: 100},
 		"party":         {Party: "customer 9876"},
-		"number prefix": {Number: "+33600009876"},
-		"number suffix": {Number: "00009876"},
+		"number prefix": {Number: "+33610009876"},
+		"number suffix": {Number: "10009876"},
 		"call id":       {CallID: "call-42"},
 	} {
 		begin := time.Now()

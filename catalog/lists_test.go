@@ -12,9 +12,11 @@ import (
 )
 
 // TestObjections: the list is the same for every process, an entry stays as it was first put, and every change shows in the version.
-func TestObjections(t *testing.T) {
-	path := file(t)
-	c, other := open(t, path), open(t, path)
+func TestObjections(t *testing.T) { onBoth(t, testObjections) }
+
+func testObjections(t *testing.T, b backend) {
+	at := b.fresh(t)
+	c, other := open(t, at), open(t, at)
 	version := int64(0)
 	change := func(what string, want bool, did bool, err error) {
 		t.Helper()
@@ -59,9 +61,11 @@ func expects(hash string, ids ...string) catalog.Expected {
 }
 
 // TestExpected: what is due is listed, through restarts, until it is found or told of; who tells of the call again changes nothing.
-func TestExpected(t *testing.T) {
-	path := file(t)
-	c := open(t, path)
+func TestExpected(t *testing.T) { onBoth(t, testExpected) }
+
+func testExpected(t *testing.T, b backend) {
+	at := b.fresh(t)
+	c := open(t, at)
 	due := func(at time.Duration, want ...catalog.Expected) {
 		t.Helper()
 		got, err := c.DueExpected(t.Context(), start.Add(at), 10)
@@ -78,7 +82,7 @@ func TestExpected(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	c = open(t, path)
+	c = open(t, at)
 	due(time.Hour)
 	due(2*time.Hour, two, one)
 	if list, err := c.DueExpected(t.Context(), start.Add(2*time.Hour), 1); err != nil || !cmp.Equal(list, []catalog.Expected{two}) {
@@ -100,8 +104,10 @@ func TestExpected(t *testing.T) {
 }
 
 // TestTooManyExpected: a flood of calls is refused, and costs nothing that is known already.
-func TestTooManyExpected(t *testing.T) {
-	c := open(t, file(t))
+func TestTooManyExpected(t *testing.T) { onBoth(t, testTooManyExpected) }
+
+func testTooManyExpected(t *testing.T, b backend) {
+	c := open(t, b.fresh(t))
 	_, err := c.Writer().Exec(fmt.Sprintf(`WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
 		INSERT INTO expected (call_hash, class, ended_at, deadline, told) SELECT 'h:' || i, 'orders', 1, 1, 0 FROM n`, catalog.MaxExpected))
 	if err != nil {
@@ -117,8 +123,10 @@ func TestTooManyExpected(t *testing.T) {
 
 // TestRecordingsOf: a call's recordings are found by any identifier, or by the hash of one that is in common; those of another day, which
 // have the same identifier, are not its.
-func TestRecordingsOf(t *testing.T) {
-	c := open(t, file(t))
+func TestRecordingsOf(t *testing.T) { onBoth(t, testRecordingsOf) }
+
+func testRecordingsOf(t *testing.T, b backend) {
+	c := open(t, b.fresh(t))
 	put(t, c, full("01"))
 	for name, test := range map[string]struct {
 		ids   []string

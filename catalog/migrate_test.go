@@ -52,15 +52,15 @@ func TestOlderFile(t *testing.T) {
 }
 
 func testOlderFile(t *testing.T, version int) {
-	path := file(t)
-	c := open(t, path)
+	at := place{file: file(t)}
+	c := open(t, at)
 	want := full("01")
 	want.Conversation, want.GroupHash, want.RecordingSession, want.Links = want.CallKeyHash, "", "", []string{want.CallKeyHash}
 	put(t, c, want)
 	if err := c.Close(); err != nil {
 		t.Fatal(err)
 	}
-	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: path}).String())
+	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: at.file}).String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func testOlderFile(t *testing.T, version int) {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	c = open(t, path)
+	c = open(t, at)
 	got, err := c.Get(t.Context(), "01")
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("%v, recordings differ (-want +got):\n%s", err, diff)

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -43,7 +44,7 @@ func (c *Catalog) DeleteObjection(ctx context.Context, hash string) (was bool, e
 
 // changeObjections runs a statement, and counts the list's version when it changed a row.
 func (c *Catalog) changeObjections(ctx context.Context, statement string, args ...any) (did bool, err error) {
-	err = c.inTx(ctx, func(tx *sql.Tx) error {
+	err = c.write.inTx(ctx, func(ctx context.Context, tx tx) error {
 		res, err := tx.ExecContext(ctx, statement, args...)
 		if err != nil {
 			return err
@@ -55,7 +56,7 @@ func (c *Catalog) changeObjections(ctx context.Context, statement string, args .
 		_, err = tx.ExecContext(ctx, `INSERT INTO list_versions (list, version) VALUES (?, 1)
 			ON CONFLICT (list) DO UPDATE SET version = list_versions.version + 1`, objectionsList)
 		return err
-	})
+	}, objectionsList)
 	return did && err == nil, err
 }
 
@@ -74,7 +75,7 @@ func (c *Catalog) ObjectionOf(ctx context.Context, hash string) (o Objection, fo
 // Objections lists at most so many entries in the order of their hashes, from the one behind after on; a limit of 0 lists all.
 func (c *Catalog) Objections(ctx context.Context, after string, limit int) ([]Objection, error) {
 	if limit <= 0 {
-		limit = -1
+		limit = math.MaxInt
 	}
 	list, err := c.objections(ctx, "WHERE hash > ? ORDER BY hash LIMIT ?", after, limit)
 	if err != nil {

@@ -2,9 +2,9 @@ package catalog
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -21,11 +21,11 @@ func (c *Catalog) Settle(ctx context.Context, quota string, calls int, draw, rec
 	if quota == "" || draw == "" || recording == "" || calls < 0 {
 		return false, nil, errors.New("settle quota: key, draw or recording are missing")
 	}
-	err = c.inTx(ctx, func(tx *sql.Tx) error {
+	err = c.write.inTx(ctx, func(ctx context.Context, tx tx) error {
 		p := places{ctx: ctx, tx: tx, quota: quota, now: c.now()}
 		has, displaced, err = p.settle(calls, draw, recording)
 		return err
-	})
+	}, "quota/"+quota)
 	if err != nil {
 		return false, nil, fmt.Errorf("settle quota: %w", err)
 	}
@@ -35,14 +35,14 @@ func (c *Catalog) Settle(ctx context.Context, quota string, calls int, draw, rec
 // places are those of one quota, in one transaction.
 type places struct {
 	ctx   context.Context
-	tx    *sql.Tx
+	tx    tx
 	quota string
 	now   time.Time
 }
 
 func (p places) settle(calls int, draw, recording string) (has bool, displaced []string, err error) {
 	var taken, lower, own int
-	err = p.tx.QueryRowContext(p.ctx, `SELECT COUNT(*), COALESCE(SUM(draw < ? OR draw = ? AND recording < ?), 0), COALESCE(SUM(recording = ?), 0)
+	err = p.tx.QueryRowContext(p.ctx, `SELECT COUNT(*), COUNT(*) FILTER (WHERE draw < ? OR draw = ? AND recording < ?), COUNT(*) FILTER (WHERE recording = ?)
 		FROM places WHERE quota = ?`, draw, draw, recording, recording, p.quota).Scan(&taken, &lower, &own)
 	switch {
 	case err != nil:
@@ -87,7 +87,7 @@ func (p places) take(draw, recording string) error {
 
 // beyond lists the recordings whose places are more than there may be, the lowest draw first.
 func (p places) beyond(calls int) ([]string, error) {
-	rows, err := p.tx.QueryContext(p.ctx, "SELECT recording FROM places WHERE quota = ? ORDER BY draw, recording LIMIT -1 OFFSET ?", p.quota, calls)
+	rows, err := p.tx.QueryContext(p.ctx, "SELECT recording FROM places WHERE quota = ? ORDER BY draw, recording LIMIT ? OFFSET ?", p.quota, math.MaxInt, calls)
 	if err != nil {
 		return nil, err
 	}

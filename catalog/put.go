@@ -3,7 +3,6 @@ package catalog
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"strings"
 )
@@ -43,14 +42,14 @@ func (c *Catalog) Put(ctx context.Context, r Recording) error {
 	if err := r.validate(); err != nil {
 		return fmt.Errorf("put recording: %w", err)
 	}
-	err := c.inTx(ctx, func(tx *sql.Tx) error { return putIn(ctx, tx, r, c.now().UnixMilli()) })
+	err := c.write.inTx(ctx, func(ctx context.Context, tx tx) error { return putIn(ctx, tx, r, c.now().UnixMilli()) }, ofRecording(r.ID))
 	if err != nil {
 		return fmt.Errorf("put recording %s: %w", r.ID, err)
 	}
 	return nil
 }
 
-func putIn(ctx context.Context, tx *sql.Tx, r Recording, now int64) error {
+func putIn(ctx context.Context, tx tx, r Recording, now int64) error {
 	if _, err := tx.ExecContext(ctx, putRecording, append(r.values(), now, now)...); err != nil {
 		return err
 	}
@@ -92,13 +91,13 @@ func (c *Catalog) SetState(ctx context.Context, id string, s State) error {
 // Delete takes a recording out of the catalog, with the facts that are kept of it. ErrNotFound when there is none; its facts go all the same.
 func (c *Catalog) Delete(ctx context.Context, id string) error {
 	var res sql.Result
-	err := c.inTx(ctx, func(tx *sql.Tx) (err error) {
+	err := c.write.inTx(ctx, func(ctx context.Context, tx tx) (err error) {
 		if err = deleteFacts(ctx, tx, id); err != nil {
 			return err
 		}
 		res, err = tx.ExecContext(ctx, "DELETE FROM recordings WHERE id = ?", id)
 		return err
-	})
+	}, ofRecording(id))
 	return changed(res, err, "delete recording "+id)
 }
 
@@ -117,13 +116,5 @@ func changed(res sql.Result, err error, what string) error {
 	return nil
 }
 
-func (c *Catalog) inTx(ctx context.Context, do func(*sql.Tx) error) error {
-	tx, err := c.write.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	if err := do(tx); err != nil {
-		return errors.Join(err, tx.Rollback())
-	}
-	return tx.Commit()
-}
+// ofRecording is the subject of transactions about a recording.
+func ofRecording(id string) string { return "recording/" + id }

@@ -30,7 +30,7 @@ func (c *Catalog) ReviewOf(ctx context.Context, id string) (Review, error) {
 // Occupy keeps a recording from being locked, or worked on by somebody else, from now until a time. It is false when somebody is at it.
 func (c *Catalog) Occupy(ctx context.Context, id string, now, until time.Time) (bool, error) {
 	res, err := c.write.ExecContext(ctx, `INSERT INTO reviews (recording_id, busy_until, released_at) VALUES (?, ?, 0)
-		ON CONFLICT (recording_id) DO UPDATE SET busy_until = excluded.busy_until WHERE busy_until <= ?`, id, until.UnixMilli(), now.UnixMilli())
+		ON CONFLICT (recording_id) DO UPDATE SET busy_until = excluded.busy_until WHERE reviews.busy_until <= ?`, id, until.UnixMilli(), now.UnixMilli())
 	if err := changed(res, err, "occupy recording "+id); err != nil && !errors.Is(err, ErrNotFound) {
 		return false, err
 	} else if err != nil {
@@ -50,7 +50,7 @@ func (c *Catalog) Vacate(ctx context.Context, id string) error {
 // Release notes that somebody has looked at a recording, and let it go on. The first time stays.
 func (c *Catalog) Release(ctx context.Context, id string, at time.Time) error {
 	_, err := c.write.ExecContext(ctx, `INSERT INTO reviews (recording_id, busy_until, released_at) VALUES (?, 0, ?)
-		ON CONFLICT (recording_id) DO UPDATE SET released_at = excluded.released_at WHERE released_at = 0`, id, at.UnixMilli())
+		ON CONFLICT (recording_id) DO UPDATE SET released_at = excluded.released_at WHERE reviews.released_at = 0`, id, at.UnixMilli())
 	if err != nil {
 		return fmt.Errorf("release recording %s: %w", id, err)
 	}

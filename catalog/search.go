@@ -55,13 +55,19 @@ const maxConversation = 1000
 // maxCommon bounds the links that are followed: a recording has some.
 const maxCommon = 8 * maxConversation
 
-// conversationCondition is the condition for every recording that shares a link with the one that is named, by its id or by its
+// conversation is the condition for every recording that shares a link with the one that is named, by its id or by its
 // conversation, or with one that does, and so on. It takes the name three times. It goes from link to link: from recording to recording it
 // would take the square of the time where many share one.
-var conversationCondition = fmt.Sprintf(`id IN (WITH RECURSIVE common (link) AS (
+func (d *dialect) conversation() string {
+	inside, outside := "", fmt.Sprintf(" LIMIT %d", maxCommon)
+	if d.endsInside {
+		inside, outside = outside, ""
+	}
+	return fmt.Sprintf(`id IN (WITH RECURSIVE common (link) AS (
 	SELECT l.link FROM links l WHERE l.recording_id = ? UNION SELECT ?
-	UNION SELECT theirs.link FROM common JOIN links ours ON ours.link = common.link JOIN links theirs ON theirs.recording_id = ours.recording_id
-	LIMIT %d) SELECT ? UNION SELECT l.recording_id FROM common JOIN links l ON l.link = common.link LIMIT %d)`, maxCommon, maxConversation)
+	UNION SELECT theirs.link FROM common JOIN links ours ON ours.link = common.link JOIN links theirs ON theirs.recording_id = ours.recording_id%s)
+	SELECT ? UNION SELECT l.recording_id FROM (SELECT link FROM common%s) near JOIN links l ON l.link = near.link LIMIT %d)`, inside, outside, maxConversation)
+}
 
 // notHashed keeps searches for text from finding the digits and letters of hashes.
 const notHashed = " NOT LIKE '" + HashPrefix + "%'"

@@ -11,7 +11,8 @@ VERSITYGW_VERSION=v1.8.0
 AGE_VERSION=v1.3.2
 
 # Debian packages, by the program that shows they are there.
-declare -A PACKAGE=([sipp]=sip-tester [sox]=sox [ffmpeg]=ffmpeg [ffprobe]=ffmpeg [tshark]=tshark [openssl]=openssl)
+declare -A PACKAGE=([sipp]=sip-tester [sox]=sox [ffmpeg]=ffmpeg [ffprobe]=ffmpeg [tshark]=tshark [openssl]=openssl
+  [radosgw]=radosgw [ceph-mon]=ceph-mon [ceph-osd]=ceph-osd [ceph]=ceph-common)
 
 # Debian packages of C libraries, by the header that shows they are there: the tests of the build tag amr decode with opencore
 # what vo-amrwbenc encodes; contrib/g729 is built on bcg729.
@@ -30,6 +31,8 @@ command -v gcc >/dev/null 2>&1 || missing+=(gcc libc6-dev)
 for program in "${!PACKAGE[@]}"; do
   command -v "$program" >/dev/null 2>&1 || missing+=("${PACKAGE[$program]}")
 done
+# The tests start servers of their own; the one that Debian starts with the package they leave alone.
+compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || command -v postgres >/dev/null 2>&1 || missing+=(postgresql)
 if ((${#missing[@]})); then
   mapfile -t missing < <(printf '%s\n' "${missing[@]}" | sort -u)
   echo "tools: installing Debian packages: ${missing[*]}"

@@ -31,6 +31,7 @@ var edges = map[string][]string{
 	"storage/storagetest": {"storage"},
 	"policy":              {"siprec"},
 	"catalog":             {"siprec"},
+	"catalog/catalogtest": {},
 	"media":               {"media/codec", "media/wav"},
 	// level 2
 	"recorder": {"siprec", "policy", "media", "media/codec", "media/wav", "media/flac", "media/ogg", "storage", "storage/seal", "storage/spool", "catalog", "audit"},
@@ -63,6 +64,7 @@ var homes = map[string][]string{
 	"gocloud.dev":                         {"storage/seal"}, // with the tag cloudkms
 	"modernc.org/sqlite":                  {"catalog"},
 	"github.com/pressly/goose/v3":         {"catalog"},
+	"github.com/jackc/pgx/v5":             {"catalog"},
 	"golang.org/x/mod":                    {"audit"},
 	"github.com/google/uuid":              {"recorder"},
 	"github.com/alecthomas/kong":          {"cmd/greffier"},
