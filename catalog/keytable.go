@@ -31,9 +31,11 @@ const keySchema = `CREATE TABLE IF NOT EXISTS key_files (name TEXT PRIMARY KEY, 
 // written over by the second step. In PostgreSQL, overwriting before deleting would be no help: the old row stays until it is
 // vacuumed, and in the WAL and its archive for longer. What is there is wrapped by a key-encryption key: rotate that, and retire the
 // old one (`greffier keys rotate --retire`), and nothing that was removed before can be unwrapped any more.
+//
+// Its errors are those of fs where a file is there or is not, and ErrUnavailable. Every method may be repeated.
 type KeyTable struct {
-	db        *sql.DB
-	overwrite bool
+	pool
+	overwrite bool // before it is deleted
 }
 
 // OpenKeyTable opens the table in a SQLite file of its own, which it makes where there is none, readable by its owner only.
@@ -68,25 +70,44 @@ func openKeyTable(ctx context.Context, path string) (*KeyTable, error) {
 	q.Add("_pragma", "synchronous(EXTRA)") // a tombstone is durable when it is said to be
 	q.Add("_txlock", "immediate")
 	u := url.URL{Scheme: "file", Path: absolute, RawQuery: q.Encode()}
-	db, err := sql.Open("sqlite", u.String())
-	if err != nil {
+	k := &KeyTable{pool: pool{dialect: sqliteDialect()}, overwrite: true}
+	if k.db, err = sql.Open("sqlite", u.String()); err != nil {
 		return nil, err
 	}
-	db.SetMaxOpenConns(maxReaders)
-	k, err := newKeyTable(ctx, db)
-	if err != nil {
-		return nil, errors.Join(err, db.Close())
+	k.db.SetMaxOpenConns(maxReaders)
+	if err := k.makeTable(ctx); err != nil {
+		return nil, errors.Join(err, k.db.Close())
 	}
-	k.overwrite = true
 	return k, nil
 }
 
-// newKeyTable makes the table where there is none. The KeyTable closes db.
-func newKeyTable(ctx context.Context, db *sql.DB) (*KeyTable, error) {
-	if _, err := db.ExecContext(ctx, keySchema); err != nil {
-		return nil, fmt.Errorf("make table: %w", err)
+// OpenPostgresKeyTable opens the table on a PostgreSQL server, and makes it where there is none. A server that is away is no error: it is
+// met again with every call, which is ErrUnavailable until it is back.
+func OpenPostgresKeyTable(ctx context.Context, p Postgres) (*KeyTable, error) {
+	cfg, err := p.parse()
+	if err != nil {
+		return nil, fmt.Errorf("open keys: %w", err)
 	}
-	return &KeyTable{db: db}, nil
+	k := &KeyTable{pool: pool{db: p.pool(cfg, statementTimeout, maxWriters, durably), dialect: postgresDialect()}}
+	unready := k.pool
+	tables := &readiness{turn: make(chan struct{}, 1), make: func(ctx context.Context) error { return (&KeyTable{pool: unready}).makeTable(ctx) }}
+	k.ready = tables.ready
+	if err := tables.ready(ctx); err != nil && !errors.Is(err, ErrUnavailable) {
+		return nil, errors.Join(fmt.Errorf("open keys: %w", err), k.Close())
+	}
+	return k, nil
+}
+
+// makeTable makes the table where there is none. Of several processes one does, and the others wait.
+func (k *KeyTable) makeTable(ctx context.Context) error {
+	err := k.inTx(ctx, func(ctx context.Context, t tx) error {
+		_, err := t.ExecContext(ctx, keySchema)
+		return err
+	}, "key_files")
+	if err != nil {
+		return fmt.Errorf("make table: %w", err)
+	}
+	return nil
 }
 
 // Close closes the database.
@@ -99,7 +120,7 @@ func (k *KeyTable) Close() error {
 
 // Get reads a file: fs.ErrNotExist.
 func (k *KeyTable) Get(ctx context.Context, name string) (b []byte, err error) {
-	err = k.db.QueryRowContext(ctx, `SELECT bytes FROM key_files WHERE name = ?`, name).Scan(&b)
+	err = k.QueryRowContext(ctx, `SELECT bytes FROM key_files WHERE name = ?`, name).Scan(&b)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = fs.ErrNotExist
 	}
@@ -141,7 +162,7 @@ func (k *KeyTable) put(ctx context.Context, name string, old, b []byte) error {
 
 // change tells how many rows it changed.
 func (k *KeyTable) change(ctx context.Context, query string, args ...any) (int64, error) {
-	res, err := k.db.ExecContext(ctx, query, args...)
+	res, err := k.ExecContext(ctx, query, args...)
 	if err != nil {
 		return 0, err
 	}
@@ -183,7 +204,7 @@ func (k *KeyTable) List(ctx context.Context, prefix string) iter.Seq2[string, er
 
 // page reads the names that come after one, whatever order the database knows. No transaction is open while they are looked at.
 func (k *KeyTable) page(ctx context.Context, prefix, after string) (names []string, err error) {
-	rows, err := k.db.QueryContext(ctx, `SELECT name FROM key_files WHERE name > ? AND substr(name, 1, ?) = ? ORDER BY name LIMIT ?`,
+	rows, err := k.QueryContext(ctx, `SELECT name FROM key_files WHERE name > ? AND substr(name, 1, ?) = ? ORDER BY name LIMIT ?`,
 		after, len(prefix), prefix, keyPage)
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package catalog_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -14,11 +15,13 @@ import (
 	"testing"
 
 	"github.com/greffier/greffier/catalog"
+	"github.com/greffier/greffier/catalog/catalogtest"
 )
 
-func openKeyTable(t *testing.T, path string) *catalog.KeyTable {
+// openKeys opens the keys of a place. What a place has a catalog in is not where its keys are.
+func (p place) openKeys(t *testing.T) *catalog.KeyTable {
 	t.Helper()
-	k, err := catalog.OpenKeyTable(t.Context(), path)
+	k, err := p.keys(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,89 +33,145 @@ func openKeyTable(t *testing.T, path string) *catalog.KeyTable {
 	return k
 }
 
+func (p place) keys(ctx context.Context) (*catalog.KeyTable, error) {
+	if p.file != "" {
+		return catalog.OpenKeyTable(ctx, p.file)
+	}
+	return catalog.OpenPostgresKeyTable(ctx, catalog.Postgres{URL: p.database})
+}
+
 func TestKeyTable(t *testing.T) {
-	ctx, path := t.Context(), filepath.Join(t.TempDir(), "keys.db")
-	k, other := openKeyTable(t, path), openKeyTable(t, path)
-	one, two, three := []byte("one"), []byte("two"), []byte("three")
-	for i, step := range []struct {
-		old, b []byte
-		want   error
-	}{
-		{one, two, fs.ErrNotExist}, {nil, one, nil}, {nil, two, fs.ErrExist}, {two, three, fs.ErrExist}, {one, two, nil}, {one, three, fs.ErrExist},
-	} {
-		if err := k.Put(ctx, "ab/file.age", step.old, step.b); !errors.Is(err, step.want) {
-			t.Errorf("step %d: %v, want %v", i, err, step.want)
+	onBoth(t, func(t *testing.T, b backend) {
+		ctx, at := t.Context(), b.fresh(t)
+		k, other := at.openKeys(t), at.openKeys(t)
+		one, two, three := []byte("one\x00\xff"), []byte("two"), []byte("three")
+		for i, step := range []struct {
+			old, b []byte
+			want   error
+		}{
+			{one, two, fs.ErrNotExist}, {nil, one, nil}, {nil, two, fs.ErrExist}, {two, three, fs.ErrExist}, {one, two, nil}, {one, three, fs.ErrExist},
+		} {
+			if err := k.Put(ctx, "ab/file.age", step.old, step.b); !errors.Is(err, step.want) {
+				t.Errorf("step %d: %v, want %v", i, err, step.want)
+			}
 		}
-	}
-	if b, err := other.Get(ctx, "ab/file.age"); err != nil || !bytes.Equal(b, two) {
-		t.Errorf("Get: %q, %v", b, err)
-	}
-	for range 2 {
-		if err := k.Remove(ctx, "ab/file.age"); err != nil {
-			t.Error(err)
+		if b, err := other.Get(ctx, "ab/file.age"); err != nil || !bytes.Equal(b, two) {
+			t.Errorf("Get: %q, %v", b, err)
 		}
-	}
-	if _, err := other.Get(ctx, "ab/file.age"); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("Get of none: %v", err)
-	}
-	for _, b := range [][]byte{{}, make([]byte, catalog.MaxKeyFileBytes+1)} {
-		if err := k.Put(ctx, "x", nil, b); err == nil {
-			t.Errorf("%d bytes were taken", len(b))
+		for range 2 {
+			if err := k.Remove(ctx, "ab/file.age"); err != nil {
+				t.Error(err)
+			}
 		}
-	}
+		if _, err := other.Get(ctx, "ab/file.age"); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("Get of none: %v", err)
+		}
+		for _, b := range [][]byte{{}, make([]byte, catalog.MaxKeyFileBytes+1)} {
+			if err := k.Put(ctx, "x", nil, b); err == nil {
+				t.Errorf("%d bytes were taken", len(b))
+			}
+		}
+	})
+}
+
+func TestKeyTableIsNobodyElses(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "keys.db")
+	place{file: path}.openKeys(t)
 	if info, err := os.Stat(path); err != nil || info.Mode() != 0o600 {
 		t.Errorf("mode %v, %v", info.Mode(), err)
 	}
 	if err := os.Chmod(path, 0o640); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := catalog.OpenKeyTable(ctx, path); err == nil || !strings.Contains(err.Error(), "chmod 600") {
+	if _, err := catalog.OpenKeyTable(t.Context(), path); err == nil || !strings.Contains(err.Error(), "chmod 600") {
 		t.Errorf("open to others: %v", err)
+	}
+}
+
+// TestKeyTableIsAway: a server that is away is met again.
+func TestKeyTableIsAway(t *testing.T) {
+	server := catalogtest.StartPostgres(t)
+	at := place{database: server.Database(t)}
+	k := at.openKeys(t)
+	ctx := t.Context()
+	if err := k.Put(ctx, "x", nil, []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	server.Stop(t)
+	fresh := at.openKeys(t)
+	for _, k := range []*catalog.KeyTable{k, fresh} {
+		_, err := k.Get(ctx, "x")
+		errs := []error{err, k.Put(ctx, "y", nil, []byte("y")), k.Put(ctx, "x", []byte("x"), []byte("y")), k.Remove(ctx, "x")}
+		for _, err := range k.List(ctx, "") {
+			errs = append(errs, err)
+		}
+		for i, err := range errs {
+			if !errors.Is(err, catalog.ErrUnavailable) {
+				t.Errorf("%d: %v, want ErrUnavailable", i, err)
+			}
+		}
+	}
+	server.Start(t)
+	if b, err := fresh.Get(ctx, "x"); err != nil || string(b) != "x" {
+		t.Errorf("Get: %q, %v", b, err)
 	}
 }
 
 // TestKeyTableRaces: of processes that expect the same thing one succeeds, round for round.
 func TestKeyTableRaces(t *testing.T) {
-	ctx, path := t.Context(), filepath.Join(t.TempDir(), "keys.db")
-	const writers = 6
-	var tables []*catalog.KeyTable
-	for range writers {
-		tables = append(tables, openKeyTable(t, path))
-	}
-	var old []byte
-	for round := range 10 {
+	onBoth(t, func(t *testing.T, b backend) {
+		ctx, at := t.Context(), b.fresh(t)
+		const writers = 6
+		tables, errs := make([]*catalog.KeyTable, writers), make([]error, writers)
 		var all sync.WaitGroup
-		errs := make([]error, writers)
-		for i, k := range tables {
-			all.Go(func() { errs[i] = k.Put(ctx, "race", old, fmt.Appendf(nil, "%d-%d", round, i)) })
+		for i := range writers { // the table too is made by one
+			all.Go(func() { tables[i], errs[i] = at.keys(ctx) })
 		}
 		all.Wait()
-		now, err := tables[0].Get(ctx, "race")
-		if err != nil {
+		if err := errors.Join(errs...); err != nil {
 			t.Fatal(err)
 		}
-		won := 0
-		for i, err := range errs {
-			if err == nil {
-				won++
-				if string(now) != fmt.Sprintf("%d-%d", round, i) {
-					t.Errorf("round %d: %d has written, and %q is there", round, i, now)
+		defer func() {
+			for _, k := range tables {
+				if err := k.Close(); err != nil {
+					t.Error(err)
 				}
-			} else if !errors.Is(err, fs.ErrExist) {
-				t.Error(err)
 			}
+		}()
+		var old []byte
+		for round := range 10 {
+			errs := make([]error, writers)
+			for i, k := range tables {
+				all.Go(func() { errs[i] = k.Put(ctx, "race", old, fmt.Appendf(nil, "%d-%d", round, i)) })
+			}
+			all.Wait()
+			now, err := tables[0].Get(ctx, "race")
+			if err != nil {
+				t.Fatal(err)
+			}
+			won := 0
+			for i, err := range errs {
+				if err == nil {
+					won++
+					if string(now) != fmt.Sprintf("%d-%d", round, i) {
+						t.Errorf("round %d: %d has written, and %q is there", round, i, now)
+					}
+				} else if !errors.Is(err, fs.ErrExist) {
+					t.Error(err)
+				}
+			}
+			if won != 1 {
+				t.Errorf("round %d: %d have written", round, won)
+			}
+			old = now
 		}
-		if won != 1 {
-			t.Errorf("round %d: %d have written", round, won)
-		}
-		old = now
-	}
+	})
 }
 
 // TestKeyTableForgets: nothing of what was removed is left in the file or in its journal.
 func TestKeyTableForgets(t *testing.T) {
 	ctx, path := t.Context(), filepath.Join(t.TempDir(), "keys.db")
-	k := openKeyTable(t, path)
+	k := place{file: path}.openKeys(t)
 	const n = 120
 	secrets := make([][]byte, n)
 	for i := range n {
@@ -157,30 +216,31 @@ func TestKeyTableForgets(t *testing.T) {
 }
 
 func TestKeyTablePages(t *testing.T) {
-	ctx := t.Context()
-	k := openKeyTable(t, filepath.Join(t.TempDir(), "keys.db"))
-	const n = 2100
-	for i := range n {
-		if err := k.Put(ctx, fmt.Sprintf("page/%04d", i), nil, []byte("x")); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, name := range []string{"a", "z"} {
-		if err := k.Put(ctx, name, nil, []byte("x")); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for prefix, want := range map[string]int{"": n + 2, "page/": n, "page/00": 100, "page/2": 100, "q": 0} {
-		var got []string
-		for name, err := range k.List(ctx, prefix) {
-			if err != nil {
+	onBoth(t, func(t *testing.T, b backend) {
+		ctx, k := t.Context(), b.fresh(t).openKeys(t)
+		const n = 2100
+		for i := range n {
+			if err := k.Put(ctx, fmt.Sprintf("page/%04d", i), nil, []byte("x")); err != nil {
 				t.Fatal(err)
 			}
-			got = append(got, name)
 		}
-		slices.Sort(got)
-		if got = slices.Compact(got); len(got) != want {
-			t.Errorf("%q: %d names, want %d", prefix, len(got), want)
+		for _, name := range []string{"a", "Z", "ring/current"} {
+			if err := k.Put(ctx, name, nil, []byte("x")); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
+		for prefix, want := range map[string]int{"": n + 3, "page/": n, "page/00": 100, "page/2": 100, "q": 0, "ring/": 1} {
+			var got []string
+			for name, err := range k.List(ctx, prefix) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				got = append(got, name)
+			}
+			slices.Sort(got)
+			if got = slices.Compact(got); len(got) != want {
+				t.Errorf("%q: %d names, want %d", prefix, len(got), want)
+			}
+		}
+	})
 }

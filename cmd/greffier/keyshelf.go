@@ -79,10 +79,7 @@ func storeIsAway(err error) bool {
 	return errors.Is(err, storage.ErrUnavailable) || errors.Is(err, storage.ErrDenied)
 }
 
-// databaseIsAway: of a database every error may pass that is not about what is there.
-func databaseIsAway(err error) bool {
-	return !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrExist) && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
-}
+func databaseIsAway(err error) bool { return errors.Is(err, catalog.ErrUnavailable) }
 
 func sealError(err error, isAway func(error) bool) error {
 	if err != nil && isAway(err) {
