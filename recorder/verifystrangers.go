@@ -38,7 +38,21 @@ func (v *verification) strangers(ctx context.Context, rows []catalog.Recording) 
 			v.unnamed(id)
 		}
 	}
+	v.tombstones(ctx)
 	return ctx.Err()
+}
+
+// tombstones reads what is left of destroyed keys. A key stays destroyed whatever is in its tombstone.
+func (v *verification) tombstones(ctx context.Context) {
+	for t, err := range v.Keys.Destroyed(ctx) {
+		switch {
+		case err == nil:
+		case t.ID == "":
+			v.rep.problem(Orphan, "tombstones: %v", err)
+		default:
+			v.rep.about(t.ID, HashMismatch, "the tombstone of its key: %v", err)
+		}
+	}
 }
 
 // lost tells of a call that the audit log knows and that is nowhere else.
