@@ -54,6 +54,8 @@ type Config struct {
 	Profiles map[string]Profile
 	// MissingAfter is how long an active stream may bring nothing before Watch tells of it; 0 means MissingAfter.
 	MissingAfter time.Duration
+	// Holder names this process among those that share the catalog; "" makes a name up.
+	Holder string
 	// Clock tells the time; nil means time.Now.
 	Clock func() time.Time
 	Log   *zap.Logger
@@ -118,6 +120,9 @@ func New(cfg Config) (*Recorder, error) {
 	}
 	if cfg.MissingAfter <= 0 {
 		cfg.MissingAfter = MissingAfter
+	}
+	if cfg.Holder == "" {
+		cfg.Holder = NewHolder()
 	}
 	cfg.Workers = max(1, cfg.Workers)
 	return &Recorder{
