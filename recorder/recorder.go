@@ -93,6 +93,7 @@ type Recorder struct {
 
 	asks   asks
 	alarms alarms
+	busy   atomic.Int64 // recordings that are being finished
 	held   atomic.Int64 // bytes of sound in memory that may have to be forgotten
 
 	nextTerm atomic.Pointer[time.Time] // the end of the next term, as far as it is known; nil: not
@@ -163,6 +164,9 @@ func (r *Recorder) Calls() (recordings, sessions int) {
 	defer r.mu.Unlock()
 	return len(r.live), len(r.sessions)
 }
+
+// Finishing counts the recordings that are being finished now: sealed, stored, locked.
+func (r *Recorder) Finishing() int { return int(r.busy.Load()) }
 
 // Totals sums the counters of every stream of the sessions that have ended; what is no counter is zero.
 func (r *Recorder) Totals() media.StreamStats {

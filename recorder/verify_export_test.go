@@ -15,7 +15,7 @@ func (a *Archive) Verifying(ctx context.Context) (Verifying, error) {
 	if err := v.listen(ctx); err != nil {
 		return Verifying{}, err
 	}
-	v.log()
+	v.log(ctx)
 	return Verifying{v: v, entries: v.rep.Entries, head: v.rep.Head}, nil
 }
 
@@ -43,7 +43,7 @@ func (x Verifying) Document(ctx context.Context, id string) ([]Finding, error) {
 // Log verifies the audit log.
 func (x Verifying) Log() []Finding {
 	x.v.rep = VerifyReport{}
-	x.v.log()
+	x.v.log(context.Background())
 	return x.v.rep.Problems
 }
 

@@ -35,7 +35,7 @@ func (v *verification) strangers(ctx context.Context, rows []catalog.Recording) 
 		case v.named[id]: // a crash leaves it
 			v.rep.notice("%s: a key that opens nothing", id)
 		default:
-			v.unnamed(id)
+			v.unnamed(ctx, id)
 		}
 	}
 	v.tombstones(ctx)
@@ -71,8 +71,8 @@ func (v *verification) lost(id string, s story) {
 }
 
 // unnamed tells of a key that neither catalog nor audit log knew. It is looked for again: it may have been made since.
-func (v *verification) unnamed(id string) {
-	if _, named, err := v.stories(); err == nil && named[id] {
+func (v *verification) unnamed(ctx context.Context, id string) {
+	if _, named, err := v.stories(ctx); err == nil && named[id] {
 		return
 	}
 	v.rep.about(id, Orphan, "a key of which neither the audit log nor the catalog knows")
