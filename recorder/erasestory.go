@@ -3,6 +3,7 @@ package recorder
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -18,10 +19,10 @@ type wishes struct {
 }
 
 // wishes replays the audit log.
-func (a *Archive) wishes() (wishes, error) {
+func (a *Archive) wishes(ctx context.Context) (wishes, error) {
 	w := wishes{map[string]catalog.Erasure{}, map[string]catalog.Restriction{}}
 	for e, err := range audit.Read(a.AuditDir) {
-		if err != nil {
+		if err := errors.Join(err, ctx.Err()); err != nil {
 			return w, fmt.Errorf("read audit log: %w", err)
 		}
 		if e.Outcome != audit.Done {
@@ -74,7 +75,7 @@ func (w *wishes) tell(e audit.Entry) error {
 // rebuildErasures makes the requests for erasure and the restrictions again, and sees to it that no key that a backup brought back opens what
 // is gone.
 func (a *Archive) rebuildErasures(ctx context.Context) error {
-	w, err := a.wishes()
+	w, err := a.wishes(ctx)
 	if err != nil {
 		return err
 	}

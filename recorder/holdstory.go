@@ -3,6 +3,7 @@ package recorder
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -25,10 +26,10 @@ type toldHold struct {
 type heldKey struct{ recording, hold string }
 
 // holdStory replays the audit log. What was to be held is held until its release was witnessed, whatever a crash cut off.
-func (a *Archive) holdStory() (holdStory, error) {
+func (a *Archive) holdStory(ctx context.Context) (holdStory, error) {
 	s := holdStory{map[string]*toldHold{}, map[heldKey]catalog.Held{}}
 	for e, err := range audit.Read(a.AuditDir) {
-		if err != nil {
+		if err := errors.Join(err, ctx.Err()); err != nil {
 			return s, fmt.Errorf("read audit log: %w", err)
 		}
 		if e.Type != EventHoldPlaced && e.Type != EventHoldReleased || e.Outcome == audit.Failed {
@@ -73,7 +74,7 @@ func (s *holdStory) tell(e audit.Entry, d holdData) {
 
 // rebuildHolds makes the holds again, and brings the store up to them. A hold that the catalog has is left as it is: the log knows less.
 func (a *Archive) rebuildHolds(ctx context.Context, rep *RebuildReport) error {
-	s, err := a.holdStory()
+	s, err := a.holdStory(ctx)
 	if err != nil {
 		return err
 	}

@@ -54,7 +54,10 @@ func (v *verification) run(ctx context.Context, progress func(done int)) error {
 	if err := v.listen(ctx); err != nil {
 		return err
 	}
-	v.log()
+	v.log(ctx)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	doubtful, err := v.rows(ctx, rows, progress)
 	if err != nil {
 		return err
@@ -80,7 +83,7 @@ func (v *verification) listen(ctx context.Context) error {
 		}
 	}
 	v.pairs = pairs
-	v.told, v.named, err = v.stories()
+	v.told, v.named, err = v.stories(ctx)
 	if err != nil {
 		v.rep.problem(AuditMismatch, "audit log: %v", err)
 	}
@@ -88,8 +91,8 @@ func (v *verification) listen(ctx context.Context) error {
 }
 
 // log reads the audit log by its chain.
-func (v *verification) log() {
-	log, err := audit.Verify(v.AuditDir)
+func (v *verification) log(ctx context.Context) {
+	log, err := audit.VerifyContext(ctx, v.AuditDir)
 	if err != nil {
 		v.rep.problem(AuditMismatch, "audit log: %v", err)
 	}

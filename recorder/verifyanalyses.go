@@ -73,7 +73,10 @@ func (v *verification) analysis(ctx context.Context, doc catalog.Analysis, f *fi
 
 // document reads a document whole.
 func (v *verification) document(ctx context.Context, doc catalog.Analysis, ref storage.Ref, f *findings) {
-	err := v.object(ctx, doc.ID, ref, doc.Object.SHA256, doc.Object.PlainSHA256)
+	err := v.sealed(ctx, ref, doc.Object.SHA256)
+	if err == nil {
+		err = v.opened(ctx, doc.ID, ref, doc.Object.PlainSHA256)
+	}
 	if err != nil {
 		if kind := v.kindOf(ctx, err); kind != "" {
 			f.addAt(kind, ref, "document %s: %v", doc.ID, err)

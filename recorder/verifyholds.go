@@ -43,7 +43,10 @@ func (c *check) held(ctx context.Context) {
 
 // holds checks that the holds of the catalog are those that the audit log tells of.
 func (v *verification) holds(ctx context.Context) error {
-	told, err := v.holdStory()
+	told, err := v.holdStory(ctx)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	if err != nil {
 		v.rep.problem(HoldMismatch, "holds: %v", err)
 		return nil
@@ -87,7 +90,10 @@ func (v *verification) holds(ctx context.Context) error {
 
 // erasures checks that what was approved is done, and that requests and restrictions are those that the audit log tells of.
 func (v *verification) erasures(ctx context.Context) error {
-	told, err := v.wishes()
+	told, err := v.wishes(ctx)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	if err != nil {
 		v.rep.problem(AuditMismatch, "erasures: %v", err)
 		return nil

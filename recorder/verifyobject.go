@@ -15,27 +15,38 @@ import (
 // objectContentType is that of every object of ours.
 const objectContentType = "application/age"
 
-// object reads an object whole, sealed and opened, and compares both hashes. An empty plainSum is not compared.
-func (v *verification) object(ctx context.Context, id string, ref storage.Ref, sealedSum, plainSum string) error {
+// errChanged is an object whose bytes are not those that were stored.
+var errChanged = errors.New("its bytes have changed")
+
+// sealed reads an object whole, as it is in the store, and compares its hash.
+func (v *verification) sealed(ctx context.Context, ref storage.Ref, want string) error {
 	object, err := v.Store.Open(ctx, ref)
 	if err != nil {
 		return fmt.Errorf("open: %w", err)
 	}
 	defer object.Close()
-	size := object.Info().Size
-	paced := pacedReader{object, ctx, v}
-	sealed := newCounter(io.Discard)
-	if _, err := io.Copy(sealed, io.NewSectionReader(paced, 0, size)); err != nil {
+	sum := newCounter(io.Discard)
+	if _, err := io.Copy(sum, io.NewSectionReader(pacedReader{object, ctx, v}, 0, object.Info().Size)); err != nil {
 		return fmt.Errorf("read: %w", err)
 	}
-	if sealed.sum() != sealedSum {
-		return errors.New("its bytes have changed")
+	if sum.sum() != want {
+		return errChanged
 	}
+	return nil
+}
+
+// opened reads an object whole, opened by its key, and compares the hash of what is in it. An empty hash is not compared.
+func (v *verification) opened(ctx context.Context, id string, ref storage.Ref, want string) error {
+	object, err := v.Store.Open(ctx, ref)
+	if err != nil {
+		return fmt.Errorf("open: %w", err)
+	}
+	defer object.Close()
 	key, err := v.Keys.Get(ctx, id)
 	if err != nil {
 		return fmt.Errorf("get key: %w", err)
 	}
-	plain, err := key.Decrypt(paced, size)
+	plain, err := key.Decrypt(pacedReader{object, ctx, v}, object.Info().Size)
 	if err != nil {
 		return fmt.Errorf("open: %w", err)
 	}
@@ -43,7 +54,7 @@ func (v *verification) object(ctx context.Context, id string, ref storage.Ref, s
 	if _, err := io.Copy(sum, plain); err != nil {
 		return fmt.Errorf("open: %w", err)
 	}
-	if plainSum != "" && sum.sum() != plainSum {
+	if want != "" && sum.sum() != want {
 		return errors.New("its content is not what was recorded")
 	}
 	return nil
@@ -79,6 +90,15 @@ func (c *check) opens(ctx context.Context) bool {
 		c.add(RetentionEarlyLoss, "its key: %v", err)
 	}
 	return false
+}
+
+// intact tells whether the bytes of an object are those that were stored, and tells of them if not.
+func (c *check) intact(ctx context.Context, ref storage.Ref, what, sum string) bool {
+	err := c.sealed(ctx, ref, sum)
+	if err != nil {
+		c.unreadable(ctx, ref, what, err)
+	}
+	return err == nil
 }
 
 // unreadable tells of an object that is not what it should be, or that cannot be opened any more. A store or a key service that is away

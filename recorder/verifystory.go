@@ -1,6 +1,7 @@
 package recorder
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,10 +23,10 @@ type story struct {
 }
 
 // stories replays the audit log. named are the ids that it has ever named: recordings, and documents about them.
-func (a *Archive) stories() (out map[string]story, named map[string]bool, err error) {
+func (a *Archive) stories(ctx context.Context) (out map[string]story, named map[string]bool, err error) {
 	out, named = map[string]story{}, map[string]bool{}
 	for e, err := range audit.Read(a.AuditDir) {
-		if err != nil {
+		if err := errors.Join(err, ctx.Err()); err != nil {
 			return out, named, err
 		}
 		named[e.Subject] = true

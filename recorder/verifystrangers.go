@@ -35,10 +35,24 @@ func (v *verification) strangers(ctx context.Context, rows []catalog.Recording) 
 		case v.named[id]: // a crash leaves it
 			v.rep.notice("%s: a key that opens nothing", id)
 		default:
-			v.unnamed(id)
+			v.unnamed(ctx, id)
 		}
 	}
+	v.tombstones(ctx)
 	return ctx.Err()
+}
+
+// tombstones reads what is left of destroyed keys. A key stays destroyed whatever is in its tombstone.
+func (v *verification) tombstones(ctx context.Context) {
+	for t, err := range v.Keys.Destroyed(ctx) {
+		switch {
+		case err == nil:
+		case t.ID == "":
+			v.rep.problem(Orphan, "tombstones: %v", err)
+		default:
+			v.rep.about(t.ID, HashMismatch, "the tombstone of its key: %v", err)
+		}
+	}
 }
 
 // lost tells of a call that the audit log knows and that is nowhere else.
@@ -57,8 +71,8 @@ func (v *verification) lost(id string, s story) {
 }
 
 // unnamed tells of a key that neither catalog nor audit log knew. It is looked for again: it may have been made since.
-func (v *verification) unnamed(id string) {
-	if _, named, err := v.stories(); err == nil && named[id] {
+func (v *verification) unnamed(ctx context.Context, id string) {
+	if _, named, err := v.stories(ctx); err == nil && named[id] {
 		return
 	}
 	v.rep.about(id, Orphan, "a key of which neither the audit log nor the catalog knows")

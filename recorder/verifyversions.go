@@ -7,6 +7,8 @@ import (
 	"path"
 	"strings"
 
+	"github.com/google/uuid"
+
 	"github.com/greffier/greffier/catalog"
 	"github.com/greffier/greffier/storage"
 	"github.com/greffier/greffier/storage/spool"
@@ -71,12 +73,13 @@ func (v *verification) refs(ctx context.Context) (map[storage.Ref]bool, error) {
 // stranger looks at a version that the catalog did not name, and may name now.
 func (v *verification) stranger(ctx context.Context, ref storage.Ref) error {
 	id := path.Base(path.Dir(ref.Key))
+	_, noID := uuid.Parse(id)
 	switch {
 	case strings.HasPrefix(ref.Key, storage.ProbePrefix): // of the store's own test, which clears up after itself
 		return nil
-	case strings.HasPrefix(ref.Key, storage.RecordingPrefix):
+	case strings.HasPrefix(ref.Key, storage.RecordingPrefix) && noID == nil:
 		return v.strangeRecording(ctx, id, ref)
-	case strings.HasPrefix(ref.Key, storage.DocumentPrefix):
+	case strings.HasPrefix(ref.Key, storage.DocumentPrefix) && noID == nil:
 		return v.strangeDocument(ctx, id, ref)
 	}
 	v.orphan("", ref, "%s is nothing that Greffier stores", ref.Key)
