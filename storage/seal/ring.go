@@ -197,9 +197,9 @@ func memberName(id string) string { return ringPrefix + id + memberSfx }
 
 // parseMemberName gives the id of a member's file; of any other "".
 func parseMemberName(name string) string {
-	file, _ := strings.CutPrefix(name, ringPrefix)
-	id, ok := strings.CutSuffix(file, memberSfx)
-	if !ok {
+	file, within := strings.CutPrefix(name, ringPrefix)
+	id, is := strings.CutSuffix(file, memberSfx)
+	if !within || !is {
 		return ""
 	}
 	return checkedKEKID(id)
