@@ -13,7 +13,6 @@ import (
 	"iter"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -38,8 +37,8 @@ type KeyBucket struct {
 	bucket string
 	region string
 
-	mu     sync.Mutex // held while the bucket is proven
-	proven bool
+	turn   chan struct{} // capacity 1: whoever proves the bucket
+	proven bool          // of who has the turn
 }
 
 // NewKeyBucket makes a client; it does not talk to the service: see Check.
@@ -51,7 +50,7 @@ func NewKeyBucket(cfg S3Config) (*KeyBucket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configure bucket of keys: %w", err)
 	}
-	return &KeyBucket{core: s.core, clock: s.clock, bucket: s.bucket, region: s.region}, nil
+	return &KeyBucket{core: s.core, clock: s.clock, bucket: s.bucket, region: s.region, turn: make(chan struct{}, 1)}, nil
 }
 
 // Bucket is the name of the bucket.
@@ -166,7 +165,8 @@ func (k *KeyBucket) send(ctx context.Context, name, etag string, b []byte) error
 }
 
 func (k *KeyBucket) versioned() error {
-	return fmt.Errorf("%w: versioning was enabled on the bucket, so that nothing in it can be destroyed: make a new bucket, whose versioning was never enabled, move the keys there, and delete this one with all its versions", ErrMismatch)
+	return fmt.Errorf("%w: versioning was enabled on the bucket, so that nothing in it can be destroyed: "+
+		"copy the keys into a new bucket, whose versioning was never enabled, and delete this one with all its versions", ErrMismatch)
 }
 
 // Remove removes a file, and asks whether it is gone. That there is none is no error.

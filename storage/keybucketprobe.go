@@ -84,8 +84,12 @@ func (k *KeyBucket) settingError(ctx context.Context, err error) error {
 
 // prove does once what must have been done before anything is written.
 func (k *KeyBucket) prove(ctx context.Context) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
+	select {
+	case k.turn <- struct{}{}:
+		defer func() { <-k.turn }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	if k.proven {
 		return nil
 	}
@@ -177,5 +181,6 @@ func (k *KeyBucket) unfit(err error, what string) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return fmt.Errorf("the service %s, so that machines that share the keys could undo what others do: use one that keeps conditional writes, or keys.store: dir", what)
+	return fmt.Errorf("the service %s, so that machines that share the keys could undo what others do: "+
+		"use one that keeps conditional writes, or keys.store: dir", what)
 }

@@ -135,7 +135,8 @@ func sameKeys(c Config, mayWrite bool) error {
 	case err != nil:
 		return fmt.Errorf("read place of keys: %w", err)
 	case known != id:
-		return fmt.Errorf("the keys of %s are in %q, and keys.store is %q: name the server's configuration with -c (after moving a bucket, delete %s)", c.DataDir, known, id, path)
+		return fmt.Errorf("the keys of %s are in %q, and keys.store is %q: name the server's configuration with -c (after moving a bucket, delete %s)",
+			c.DataDir, known, id, path)
 	}
 	return nil
 }

@@ -28,6 +28,12 @@ func (k *Keys) Path(id, suffix string) string {
 // SetClock replaces the clock.
 func (k *Keys) SetClock(now func() time.Time) { k.now = now }
 
+// ParseName and ParseMemberName are for fuzzing.
+func ParseName(name, suffix string) string { return parseName(name, suffix) }
+func ParseMemberName(name string) string   { return parseMemberName(name) }
+func FileName(id, suffix string) string    { return fileName(id, suffix) }
+func MemberName(id string) string          { return memberName(id) }
+
 // NewKey makes a key as Create does, of the kind of today or of that before.
 func NewKey(id string, hybrid bool) (*Key, error) {
 	if hybrid {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"filippo.io/age"
@@ -84,4 +85,16 @@ func (r *Ring) Members(ctx context.Context) ([]Member, error) {
 		slices.SortFunc(all[1:], func(a, b Member) int { return b.Created.Compare(a.Created) })
 	}
 	return all, nil
+}
+
+func memberName(id string) string { return ringPrefix + id + memberSfx }
+
+// parseMemberName gives the id of a member's file; of any other "".
+func parseMemberName(name string) string {
+	file, within := strings.CutPrefix(name, ringPrefix)
+	id, is := strings.CutSuffix(file, memberSfx)
+	if !within || !is {
+		return ""
+	}
+	return checkedKEKID(id)
 }

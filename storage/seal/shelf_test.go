@@ -369,3 +369,20 @@ func read(t testing.TB, path string) []byte {
 	}
 	return b
 }
+
+// FuzzParseName: a name stands for an id, or for nothing.
+func FuzzParseName(f *testing.F) {
+	for _, name := range []string{seal.FileName("one", ".age"), seal.FileName("two", ".destroyed"), seal.MemberName("0123456789abcdef"), "check.age", "greffier-probe/x", "ab/../x.age", "/", ""} {
+		f.Add(name)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		for _, suffix := range []string{".age", ".destroyed", ".sent"} {
+			if id := seal.ParseName(name, suffix); id != "" && (seal.FileName(id, suffix) != name || seal.CheckID(id) != nil) {
+				t.Errorf("%q stands for %q", name, id)
+			}
+		}
+		if id := seal.ParseMemberName(name); id != "" && seal.MemberName(id) != name {
+			t.Errorf("%q stands for member %q", name, id)
+		}
+	})
+}
