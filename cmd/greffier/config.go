@@ -29,6 +29,7 @@ type Config struct {
 	Store   StoreConfig   `yaml:"store" embed:"" prefix:"store-"`
 	Spool   SpoolConfig   `yaml:"spool" embed:"" prefix:"spool-"`
 	Keys    KeysConfig    `yaml:"keys" embed:"" prefix:"keys-"`
+	Verify  VerifyConfig  `yaml:"verify" embed:"" prefix:"verify-"`
 	Log     LogConfig     `yaml:"log" embed:"" prefix:"log-"`
 }
 
@@ -322,6 +323,16 @@ type KeyBucketConfig struct {
 
 	// Talk plain HTTP to the service. For a loopback address only.
 	Insecure bool `yaml:"insecure"`
+}
+
+// A VerifyConfig is the verification that a server makes of everything it keeps, once a day. docs/verify.md tells what it finds.
+type VerifyConfig struct {
+	// Time of the day, by the machine's clock and time zone, at which everything is verified, as "03:30", or off. It begins up to twenty
+	// minutes later; one that was missed is made soon after the next start. Of the servers that share a catalog one makes it.
+	Daily string `yaml:"daily" default:"03:30" placeholder:"HH:MM"`
+
+	// Bytes a second that are read for it at most. While a recording is being finished it waits.
+	Rate uint64 `yaml:"rate" default:"10485760"`
 }
 
 // A LogConfig is the program's own log on standard error. It holds no names, numbers or audio.

@@ -205,7 +205,7 @@ func (c Config) check() error {
 	} else if c.SIP.TLSCert == "" && (c.SIP.TLSClientCA != "" || c.SIP.listensOnTLS()) {
 		problems = append(problems, errors.New("sip.listen and sip.tls_client_ca: TLS needs a certificate; set sip.tls_cert and sip.tls_key"))
 	}
-	if err := c.Consent.check(); err != nil {
+	if err := errors.Join(c.Consent.check(), c.Verify.check()); err != nil {
 		problems = append(problems, err)
 	}
 	if b := c.Keys.Bucket; c.Keys.Store == keysInBucket {

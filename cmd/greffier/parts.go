@@ -106,7 +106,7 @@ func openParts(ctx context.Context, c Config, want access) (p *parts, err error)
 
 func (p *parts) openArchive(ctx context.Context, c Config, want access, fresh bool) error {
 	a := &p.archive
-	a.PseudonymKey = p.pseudonymKey
+	a.PseudonymKey, a.Holder = p.pseudonymKey, recorder.NewHolder()
 	a.AuditDir, a.SpoolDir = filepath.Join(c.DataDir, auditDir), filepath.Join(c.DataDir, spoolDir)
 	if err := sameKeys(c, want == serves); err != nil {
 		return err
