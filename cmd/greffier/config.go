@@ -29,6 +29,7 @@ type Config struct {
 	Store   StoreConfig   `yaml:"store" embed:"" prefix:"store-"`
 	Spool   SpoolConfig   `yaml:"spool" embed:"" prefix:"spool-"`
 	Keys    KeysConfig    `yaml:"keys" embed:"" prefix:"keys-"`
+	Catalog CatalogConfig `yaml:"catalog" embed:"" prefix:"catalog-"`
 	Log     LogConfig     `yaml:"log" embed:"" prefix:"log-"`
 }
 
@@ -286,6 +287,17 @@ type KeysConfig struct {
 
 	// PEM file with the certificate authority of Vault; absent: the system's.
 	CAFile string `yaml:"ca_file" placeholder:"FILE"`
+}
+
+// A CatalogConfig says where the index of recordings is kept. docs/catalog.md tells how to set up a PostgreSQL server for it.
+type CatalogConfig struct {
+	// A database on a PostgreSQL server, as postgres://greffier@db.example/greffier?sslrootcert=/etc/greffier/db-ca.pem, of this server
+	// alone; absent: the file catalog.sqlite in the data directory. Without sslmode a server that is not on this machine has to prove
+	// who it is by its certificate (verify-full). Calls are recorded while it is away.
+	URL string `yaml:"url" placeholder:"URL"`
+
+	// File that holds the password, readable by this program only. It is read for each connection, so an agent may renew it.
+	PasswordFile string `yaml:"password_file" placeholder:"FILE"`
 }
 
 // A LogConfig is the program's own log on standard error. It holds no names, numbers or audio.
