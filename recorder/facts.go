@@ -23,9 +23,11 @@ func (r *Recorder) keep(ctx context.Context, c *call, f policy.Facts, at time.Ti
 		r.unkeep(ctx, c)
 		return
 	}
-	if term.IsZero() || len(r.cfg.FactsKey) == 0 {
+	if term.IsZero() || len(r.cfg.FactsKey) == 0 || r.CatalogAway() {
 		return
 	}
+	ctx, cancel := context.WithTimeout(ctx, catalogPatience)
+	defer cancel()
 	err := func() error {
 		plain, err := f.MarshalKept()
 		if err != nil {
@@ -44,9 +46,7 @@ func (r *Recorder) keep(ctx context.Context, c *call, f policy.Facts, at time.Ti
 
 // unkeep deletes the facts of a call's decision.
 func (r *Recorder) unkeep(ctx context.Context, c *call) {
-	if err := r.cfg.Catalog.DeleteFacts(ctx, c.id); err != nil {
-		c.log().Error("the facts of a decision could not be deleted", zap.Error(err))
-	}
+	r.tellCatalog(ctx, c.id, func(d *debt) { d.unkeep = true })
 }
 
 // sealFacts seals the facts of one call: AES-256-GCM, a random nonce first, the call's id as additional data.

@@ -89,6 +89,10 @@ type Recorder struct {
 	taken    map[string]bool              // ids that somebody finishes, locks or destroys
 	totals   media.StreamStats            // sums over the recordings that have ended
 
+	debts debts // to the catalog
+
+	recovery *recovery // that the catalog was away for; owned by Recover, then by a chore
+
 	asks   asks
 	alarms alarms
 	held   atomic.Int64 // bytes of sound in memory that may have to be forgotten
@@ -128,6 +132,7 @@ func New(cfg Config) (*Recorder, error) {
 		sessions: map[siprec.DialogID]*session{},
 		live:     map[string]bool{},
 		taken:    map[string]bool{},
+		debts:    debts{of: map[string]*debt{}},
 		asks:     newAsks(),
 		alarms:   newAlarms(),
 	}, nil
