@@ -39,6 +39,9 @@ func (r *Recorder) keep(ctx context.Context, c *call, f policy.Facts, at time.Ti
 		}
 		return r.cfg.Catalog.PutFacts(ctx, catalog.Facts{ID: c.id, At: at, Until: term.After(at), Sealed: sealed})
 	}()
+	if isCatalogAway(err) {
+		r.catalogIs(err)
+	}
 	if err != nil {
 		c.log().Warn("the facts of a decision could not be kept for simulations", zap.Error(err))
 	}

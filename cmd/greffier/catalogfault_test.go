@@ -219,6 +219,26 @@ func recordsWithout(t *testing.T, config, dir string, away nuisance) {
 	}
 }
 
+// TestQuotaWithoutCatalog: a call of which it cannot be known whether a quota has a place for it leaves nothing.
+func TestQuotaWithoutCatalog(t *testing.T) {
+	t.Parallel()
+	away := onThisWire(t, postgres.Server(t))
+	config, dir := onPostgres(t, postgres.Server(t).Database(t), away.address), t.TempDir()
+	s := startConfigured(t, io.Discard, config, dir, trial(t, "quota: {calls: 2, every: week}\nretention: P1M\nquarantine: P7D"), "--log-level=error")
+	away.harm()
+	playAndBye(t, inviteSoon(t, s.src("udp"), conversation(trialPhase)), shortCall)
+	away.heal()
+	var rows []listedRecording
+	eventually(t, "the catalog knows of the call", 30*time.Second, func() bool {
+		rows = list(t, dir, "--config", config)
+		return len(rows) == 1 && !rows[0].EndedAt.IsZero()
+	})
+	if rows[0].State != "not_recorded" || rows[0].why() != "quota_over" {
+		t.Errorf("the call is %s by %s", rows[0].State, rows[0].why())
+	}
+	s.leavesNothing(rows[0].ID)
+}
+
 // TestStartWithoutCatalog: a server is killed while its catalog is away, and starts without it. Those who object for good are known, other calls
 // are recorded, and when the catalog is back it is told of everything, of what the killed server had to tell too.
 func TestStartWithoutCatalog(t *testing.T) {
