@@ -36,7 +36,7 @@
 //
 // # The database
 //
-// SQLite in WAL mode, or PostgreSQL from version 13 on; every commit durable. Times are integers: milliseconds since 1970 in UTC, 0 where
+// SQLite in WAL mode, or PostgreSQL (tested with version 15); every commit durable. Times are integers: milliseconds since 1970 in UTC, 0 where
 // there is none. The tables participants, call_ids and links exist for searching; the lists themselves are JSON in the table recordings.
 //
 // Statements are the same for both; what differs is in one value, a dialect. Text is compared by its bytes. SQLite lets one transaction

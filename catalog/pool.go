@@ -166,16 +166,19 @@ func (s single) Scan(into ...any) error {
 type tx struct {
 	tx *sql.Tx
 	*dialect
+	step func() // called at each statement: the patience is for one
 }
 
 // ExecContext runs a statement that changes something.
 func (t tx) ExecContext(ctx context.Context, statement string, args ...any) (sql.Result, error) {
+	t.step()
 	statement, args = t.prepared(statement, args)
 	return t.tx.ExecContext(ctx, statement, args...)
 }
 
 // QueryContext runs a statement that gives rows. They are closed before the next statement.
 func (t tx) QueryContext(ctx context.Context, statement string, args ...any) (*cursor, error) {
+	t.step()
 	return t.query(ctx, t.tx, statement, args)
 }
 
@@ -201,13 +204,13 @@ func (p pool) inTx(ctx context.Context, do func(context.Context, tx) error, subj
 }
 
 func (p pool) once(ctx context.Context, do func(context.Context, tx) error, subjects []string) error {
-	bounded, _, end := p.bounded(ctx)
+	bounded, step, end := p.bounded(ctx)
 	defer end()
 	begun, err := p.db.BeginTx(bounded, nil)
 	if err != nil {
 		return err
 	}
-	t := tx{begun, p.dialect}
+	t := tx{begun, p.dialect, step}
 	err = t.lockAll(bounded, subjects)
 	if err == nil {
 		err = do(bounded, t)
@@ -218,6 +221,7 @@ func (p pool) once(ctx context.Context, do func(context.Context, tx) error, subj
 		}
 		return err
 	}
+	step()
 	return begun.Commit()
 }
 

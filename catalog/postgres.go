@@ -18,7 +18,7 @@ import (
 const (
 	// connectTimeout is how long a connection may take to be made, where the URL does not say (connect_timeout).
 	connectTimeout = 5 * time.Second
-	// statementTimeout is how long a statement may take until its first row, and from each row to the next; and a transaction.
+	// statementTimeout is how long a statement may take until its first row, and from each row to the next.
 	statementTimeout = 30 * time.Second
 	// readTimeout is when the server ends a statement that reads, though nobody waits for it any more, where the URL does not say
 	// (statement_timeout). What changes something it ends after statementTimeout.

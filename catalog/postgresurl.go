@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"net/url"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -48,6 +51,21 @@ func (p Postgres) parse() (*pgx.ConnConfig, error) {
 		}
 	}
 	return cfg, nil
+}
+
+// Name names the database, without user and password: it is the same for whoever opens it. The error is that of a URL that cannot be read.
+func (p Postgres) Name() (string, error) {
+	cfg, err := p.parse()
+	if err != nil {
+		return "", err
+	}
+	hosts := []string{net.JoinHostPort(cfg.Host, strconv.Itoa(int(cfg.Port)))}
+	for _, f := range cfg.Fallbacks {
+		if host := net.JoinHostPort(f.Host, strconv.Itoa(int(f.Port))); !slices.Contains(hosts, host) {
+			hosts = append(hosts, host)
+		}
+	}
+	return fmt.Sprintf("postgres %s %s", strings.Join(hosts, ","), cfg.Database), nil
 }
 
 // unreadable says what is wrong with a URL, without its secrets. The error that it is made of has the URL in it, and is not wrapped.

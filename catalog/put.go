@@ -84,7 +84,11 @@ func (c *Catalog) SetState(ctx context.Context, id string, s State) error {
 	if err := r.validate(); err != nil {
 		return fmt.Errorf("set state: %w", err)
 	}
-	res, err := c.write.ExecContext(ctx, "UPDATE recordings SET state = ?, updated_at = ? WHERE id = ?", string(s), c.now().UnixMilli(), id)
+	var res sql.Result
+	err := c.write.inTx(ctx, func(ctx context.Context, tx tx) (err error) {
+		res, err = tx.ExecContext(ctx, "UPDATE recordings SET state = ?, updated_at = ? WHERE id = ?", string(s), c.now().UnixMilli(), id)
+		return err
+	}, ofRecording(id))
 	return changed(res, err, "set state of recording "+id)
 }
 

@@ -84,13 +84,5 @@ func (c *call) warn(text string, now time.Time) {
 
 // noteDiscarded says in the catalog that the SRC goes on to send what is not recorded. The audit log has it.
 func (r *Recorder) noteDiscarded(c *call) {
-	ctx := context.Background()
-	row, err := r.cfg.Catalog.Get(ctx, c.id)
-	if err == nil {
-		row.Detail = joinDetail(c.decision.Detail, "the SRC refused to stop sending")
-		err = r.cfg.Catalog.Put(ctx, row)
-	}
-	if err != nil {
-		c.log().Error("catalog", zap.Error(err))
-	}
+	r.tellCatalog(context.Background(), c.id, func(d *debt) { d.detail = joinDetail(c.decision.Detail, "the SRC refused to stop sending") })
 }

@@ -240,7 +240,8 @@ func (r *Recorder) abandon(ctx context.Context, c *call) error {
 		errs = append(errs, err)
 	}
 	if c.writer != nil {
-		errs = append(errs, c.writer.Close())
+		fate := journalEntry{At: r.cfg.Clock(), Fate: &fateEntry{Abandon: true}} // whatever keeps it from being discarded now
+		errs = append(errs, fate.append(c.writer), c.writer.Close())
 	}
 	if c.sink != nil {
 		c.sink.forget()

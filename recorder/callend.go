@@ -41,9 +41,7 @@ func (r *Recorder) endUnrecorded(ctx context.Context, c *call, at time.Time) {
 			c.log().Error("witness", zap.Error(err))
 		}
 	}
-	if err := endRow(ctx, r.cfg.Catalog, c.id, at); err != nil {
-		c.log().Error("catalog", zap.Error(err))
-	}
+	r.tellCatalog(ctx, c.id, func(d *debt) { d.ended = at })
 }
 
 // lastWord is the effective decision of a call that is over: what has not come will not.
@@ -105,9 +103,7 @@ func (r *Recorder) endCall(c *call, cause siprec.EndCause, at time.Time) {
 	if err := errors.Join(end.append(c.writer), c.writer.Close()); err != nil {
 		c.log().Error("close spool", zap.Error(err)) // what it holds is finished all the same
 	}
-	if err := r.cfg.Catalog.SetState(ctx, c.id, catalog.StateFinishing); err != nil {
-		c.log().Error("catalog", zap.Error(err))
-	}
+	r.tellCatalog(ctx, c.id, func(d *debt) { d.state = catalog.StateFinishing })
 	r.mu.Lock()
 	delete(r.live, c.id)
 	r.ended = append(r.ended, c.id)

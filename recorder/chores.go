@@ -20,13 +20,14 @@ type chore struct {
 const (
 	upkeepJob = "(upkeep)"
 	expiryJob = "(expiry)"
+	debtsJob  = "(debts)"
 )
 
-func isChore(id string) bool { return id == upkeepJob || id == expiryJob }
+func isChore(id string) bool { return id == upkeepJob || id == expiryJob || id == debtsJob }
 
 // chores are those that are due, and that nobody does now. The expiry is due when the next term ends, too.
 func (r *Recorder) chores(q *queue) []chore {
-	all := []chore{{upkeepJob, r.upkeep}, {expiryJob, r.expireDue}}
+	all := []chore{{upkeepJob, r.upkeep}, {expiryJob, r.expireDue}, {debtsJob, r.payDebts}}
 	return slices.DeleteFunc(all, func(c chore) bool {
 		wait := q.retry[c.name].after.Sub(r.cfg.Clock())
 		if next := r.nextTerm.Load(); c.name == expiryJob && next != nil {
@@ -42,7 +43,7 @@ func (r *Recorder) chores(q *queue) []chore {
 // finishing counts the recordings that are being finished.
 func (q *queue) finishing() int {
 	n := len(q.working)
-	for _, name := range []string{upkeepJob, expiryJob} {
+	for _, name := range []string{upkeepJob, expiryJob, debtsJob} {
 		if q.working[name] {
 			n--
 		}
@@ -52,9 +53,15 @@ func (q *queue) finishing() int {
 
 // rest says when a chore that was done is done again.
 func (r *Recorder) rest(q *queue, name string) {
-	if isChore(name) {
-		q.retry[name] = attempt{after: r.cfg.Clock().Add(choreScan)}
+	if !isChore(name) {
+		return
 	}
+	pause := choreScan
+	if name == debtsJob && (r.CatalogAway() || r.CatalogDebts() > 0) {
+		pause = catalogScan
+		q.by(time.Now().Add(pause))
+	}
+	q.retry[name] = attempt{after: r.cfg.Clock().Add(pause)}
 }
 
 // upkeep does what waits for the store: it brings holds there, erases what was approved, destroys what is doomed, ends quarantines, and deletes what is left of the expired, and the kept

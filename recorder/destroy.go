@@ -21,6 +21,16 @@ type grave struct {
 	spool  func(id string) error // removes it from the spool; nil: it is not there
 }
 
+// doom notes that a call's recording is to be destroyed, if that can be done in the time that a call can wait.
+func (r *Recorder) doom(ctx context.Context, id, reason string) error {
+	if r.CatalogAway() {
+		return catalog.ErrUnavailable
+	}
+	ctx, cancel := context.WithTimeout(ctx, catalogPatience)
+	defer cancel()
+	return r.cfg.Catalog.Doom(ctx, id, reason)
+}
+
 // destroyStored destroys a recording that nobody writes to any more, in the spool or in the store: its key first, so that nothing of it
 // can be read whatever comes, then every version of its objects, then what is in the spool; its row stays, without names. What a crash
 // or a store that is away cuts off is tried again by Run. One that the store locks is an error that wraps storage.ErrLocked: nothing

@@ -23,9 +23,11 @@ func (r *Recorder) keep(ctx context.Context, c *call, f policy.Facts, at time.Ti
 		r.unkeep(ctx, c)
 		return
 	}
-	if term.IsZero() || len(r.cfg.FactsKey) == 0 {
+	if term.IsZero() || len(r.cfg.FactsKey) == 0 || r.CatalogAway() {
 		return
 	}
+	ctx, cancel := context.WithTimeout(ctx, catalogPatience)
+	defer cancel()
 	err := func() error {
 		plain, err := f.MarshalKept()
 		if err != nil {
@@ -37,6 +39,9 @@ func (r *Recorder) keep(ctx context.Context, c *call, f policy.Facts, at time.Ti
 		}
 		return r.cfg.Catalog.PutFacts(ctx, catalog.Facts{ID: c.id, At: at, Until: term.After(at), Sealed: sealed})
 	}()
+	if isCatalogAway(err) {
+		r.catalogIs(err)
+	}
 	if err != nil {
 		c.log().Warn("the facts of a decision could not be kept for simulations", zap.Error(err))
 	}
@@ -44,9 +49,7 @@ func (r *Recorder) keep(ctx context.Context, c *call, f policy.Facts, at time.Ti
 
 // unkeep deletes the facts of a call's decision.
 func (r *Recorder) unkeep(ctx context.Context, c *call) {
-	if err := r.cfg.Catalog.DeleteFacts(ctx, c.id); err != nil {
-		c.log().Error("the facts of a decision could not be deleted", zap.Error(err))
-	}
+	r.tellCatalog(ctx, c.id, func(d *debt) { d.unkeep = true })
 }
 
 // sealFacts seals the facts of one call: AES-256-GCM, a random nonce first, the call's id as additional data.

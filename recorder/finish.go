@@ -13,6 +13,30 @@ import (
 // sidecarName is the name of the sealed sidecar, in the spool and at the end of its key in the store. audioName is the other's.
 const sidecarName = "recording.json.age"
 
+// A fatedError is a recording that its journal says is not to be stored.
+type fatedError struct {
+	fate  fateEntry
+	first journalEntry
+}
+
+func (e *fatedError) Error() string { return "the recording is not to be stored" }
+
+// destroyFated destroys a recording that could not be when its call had to end, because the catalog was away.
+func (r *Recorder) destroyFated(ctx context.Context, id string, f *fatedError) error {
+	if _, err := r.cfg.Catalog.Get(ctx, id); errors.Is(err, catalog.ErrNotFound) {
+		err = r.cfg.Catalog.Put(ctx, r.words.progress(f.first, len(f.first.Streams)))
+		if err != nil {
+			return err
+		}
+	} else if err != nil {
+		return err
+	}
+	if err := r.cfg.Catalog.DoomFrom(ctx, catalog.Doom{ID: id, Reason: f.fate.Destroy, At: r.cfg.Clock()}); err != nil {
+		return err
+	}
+	return r.destroyTaken(ctx, id, f.fate.Destroy)
+}
+
 // finish brings one recording from the spool into the store: assemble, seal, put, lock, index, and only then remove the
 // spool. Every step may be repeated: what is staged is used again, what is stored already is recognised by its hash.
 func (r *Recorder) finish(ctx context.Context, id string) error {
@@ -20,6 +44,7 @@ func (r *Recorder) finish(ctx context.Context, id string) error {
 		return nil // it is being destroyed
 	}
 	defer r.letGo(id)
+	r.cancelDebt(id)
 	if d, doomed, err := r.cfg.Catalog.DoomOf(ctx, id); err != nil {
 		return err
 	} else if doomed && elsewhere(d.Reason) {
@@ -38,8 +63,12 @@ func (r *Recorder) finish(ctx context.Context, id string) error {
 		return fmt.Errorf("get key: %w", err) // a key that is missing may come back from a backup: keep the spool
 	}
 	side, err := r.seal(ctx, id, key)
-	if errors.Is(err, errNoBegin) {
+	var fated *fatedError
+	if errors.Is(err, errNoBegin) || errors.As(err, &fated) && fated.fate.Abandon {
 		return r.discard(ctx, id)
+	}
+	if fated != nil {
+		return r.destroyFated(ctx, id, fated)
 	}
 	if err != nil {
 		return err

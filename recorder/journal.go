@@ -36,6 +36,13 @@ type journalEntry struct {
 
 	Signal  *policy.Signal `json:"signal,omitempty"`  // what somebody said about being recorded
 	Discard *discardEntry  `json:"discard,omitempty"` // what is to be left out of the file
+	Fate    *fateEntry     `json:"fate,omitempty"`    // what becomes of the recording; absent: it is stored
+}
+
+// A fateEntry says that a recording is not to be stored, and why. The catalog says so too; it may be away.
+type fateEntry struct {
+	Destroy string `json:"destroy,omitempty"` // the reason for which it is destroyed
+	Abandon bool   `json:"abandon,omitempty"` // the SRC never had our yes
 }
 
 // A discardEntry names a span, up to the entry's time, that was kept and may not be.
@@ -121,6 +128,7 @@ type history struct {
 	assembly media.Assembly
 	ended    bool
 	damaged  bool // some records could not be read; the others could
+	fate     *fateEntry
 
 	metadata siprec.Metadata // at the end; once a sidecar was made of it
 }
@@ -181,6 +189,9 @@ func readHistory(records iter.Seq2[spool.Record, error]) (*history, error) {
 			}
 			h.entries = append(h.entries, e)
 			h.ended = h.ended || e.End != nil
+			if e.Fate != nil {
+				h.fate = e.Fate
+			}
 		case kindBlock:
 			b, err := media.UnmarshalBlock(rec.Payload)
 			if err != nil {

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"sync"
 
-	"go.uber.org/zap"
-
 	"github.com/greffier/greffier/audit"
 	"github.com/greffier/greffier/media"
 	"github.com/greffier/greffier/siprec"
@@ -181,9 +179,7 @@ func (r *Recorder) makeSpool(ctx context.Context, c *call, first journalEntry) (
 	}
 	row := r.words.progress(first, len(c.channel))
 	indexing.Go(func() { // not before the spool is there: by that a restart finds what is not to stay
-		if err := r.cfg.Catalog.Put(ctx, row); err != nil {
-			c.log().Error("catalog", zap.Error(err)) // it is an index: the recording goes on, and is indexed again when it is stored
-		}
+		r.tellCatalog(ctx, c.id, func(d *debt) { *d = debt{row: &row, unkeep: d.unkeep, turn: d.turn} })
 	})
 	c.indexed = false
 	return indexing.Wait, nil

@@ -91,6 +91,10 @@ type Recorder struct {
 	taken    map[string]bool              // ids that somebody finishes, locks or destroys
 	totals   media.StreamStats            // sums over the recordings that have ended
 
+	debts debts // to the catalog
+
+	recovery *recovery // that the catalog was away for; owned by Recover, then by a chore
+
 	asks   asks
 	alarms alarms
 	busy   atomic.Int64 // recordings that are being finished
@@ -134,6 +138,7 @@ func New(cfg Config) (*Recorder, error) {
 		sessions: map[siprec.DialogID]*session{},
 		live:     map[string]bool{},
 		taken:    map[string]bool{},
+		debts:    debts{of: map[string]*debt{}},
 		asks:     newAsks(),
 		alarms:   newAlarms(),
 	}, nil

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/greffier/greffier/audit"
 	"github.com/greffier/greffier/catalog"
 	"github.com/greffier/greffier/policy"
@@ -17,57 +19,100 @@ import (
 // it is witnessed, so that what a crash cut off is at the very end: this is a thousand calls and more.
 const recoverTail = 16 << 20
 
+// A recovery is what a start finds of the time before it.
+type recovery struct {
+	told   decisions
+	before time.Time // sessions that began later are our own
+}
+
 // Recover gives the sessions that were not recorded, and that a crash cut, an end in log and catalog, and destroys again the keys that a
-// backup brought back. It is called once, before the first session is taken; what was recorded is Run's business.
+// backup brought back. It is called once, before the first session is taken; what was recorded is Run's business. When the catalog is away
+// Run does it later.
 func (r *Recorder) Recover(ctx context.Context) error {
+	entries, err := r.cfg.Audit.Tail(recoverTail)
+	if err != nil {
+		return err
+	}
+	v := &recovery{newDecisions(), r.cfg.Clock()}
+	for _, e := range entries {
+		if err := v.told.take(e); err != nil {
+			return err
+		}
+	}
+	err = r.recover(ctx, v)
+	if isCatalogAway(err) {
+		r.recovery = v
+		r.catalogIs(err)
+		return nil
+	}
+	return err
+}
+
+// recoverLate is the rest of Recover.
+func (r *Recorder) recoverLate(ctx context.Context) error {
+	if r.recovery == nil {
+		return nil
+	}
+	err := r.recover(ctx, r.recovery)
+	if isCatalogAway(err) || ctx.Err() != nil {
+		return err
+	}
+	if err != nil {
+		r.cfg.Log.Error("recover", zap.Error(err))
+	}
+	r.recovery = nil
+	return nil
+}
+
+func (r *Recorder) recover(ctx context.Context, v *recovery) error {
 	if err := r.archive().destroyRestored(ctx); err != nil {
 		return fmt.Errorf("destroy keys that a backup brought back: %w", err)
 	}
-	if err := r.recoverDecisions(ctx); err != nil {
+	if err := r.recoverDecisions(ctx, v.told); err != nil {
 		return err
 	}
-	rows, err := r.cfg.Catalog.List(ctx, catalog.Query{State: catalog.StateNotRecorded, NotEnded: true})
+	rows, err := r.cfg.Catalog.List(ctx, catalog.Query{State: catalog.StateNotRecorded, NotEnded: true, To: v.before})
 	if err != nil {
 		return fmt.Errorf("list open sessions: %w", err)
 	}
 	for _, row := range rows {
-		now := utcMS(r.cfg.Clock())
-		if undecided(policy.Reason(row.Reason)) { // the log says that it is recorded
-			if row.Reason == string(policy.Waiting) {
-				row.Reason = string(reasonInterrupted)
-			}
-			if err := r.cfg.Catalog.Put(ctx, row); err != nil {
-				return fmt.Errorf("end session: %w", err)
-			}
-			if err := r.witness(ctx, EventDecision, row.ID, "", decisionOf(row)); err != nil {
-				return err
-			}
-		}
-		if err := r.witness(ctx, EventEnded, row.ID, "", endedData{Cause: string(siprec.EndRestart), At: now}); err != nil {
-			return err
-		}
-		if err := endRow(ctx, r.cfg.Catalog, row.ID, now); err != nil {
+		if err := r.endCut(ctx, row, utcMS(v.before)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// recoverDecisions indexes what was decided not to be recorded in the moment of a crash, and is in the log only.
-func (r *Recorder) recoverDecisions(ctx context.Context) error {
-	entries, err := r.cfg.Audit.Tail(recoverTail)
-	if err != nil {
-		return err
-	}
-	told := newDecisions()
-	for _, e := range entries {
-		if err := told.take(e); err != nil {
+// endCut gives a session that a crash cut an end.
+func (r *Recorder) endCut(ctx context.Context, row catalog.Recording, at time.Time) error {
+	if undecided(policy.Reason(row.Reason)) { // the log says that it is recorded
+		if row.Reason == string(policy.Waiting) {
+			row.Reason = string(reasonInterrupted)
+		}
+		if err := r.cfg.Catalog.Put(ctx, row); err != nil {
+			return fmt.Errorf("end session: %w", err)
+		}
+		if err := r.witness(ctx, EventDecision, row.ID, "", decisionOf(row)); err != nil {
 			return err
 		}
 	}
+	if err := r.witness(ctx, EventEnded, row.ID, "", endedData{Cause: string(siprec.EndRestart), At: at}); err != nil {
+		return err
+	}
+	return endRow(ctx, r.cfg.Catalog, row.ID, at)
+}
+
+// recoverDecisions indexes what was decided not to be recorded in the moment of a crash, or while the catalog was away, and is in the log
+// only. What somebody did not want is not kept for simulations either.
+func (r *Recorder) recoverDecisions(ctx context.Context, told decisions) error {
 	for id, d := range told.last {
 		if d.Record {
 			continue
+		}
+		if reason := policy.Reason(d.Reason); reason == policy.Objected || undecided(reason) {
+			if err := r.cfg.Catalog.DeleteFacts(ctx, id); err != nil {
+				return err
+			}
 		}
 		if _, err := r.cfg.Catalog.Get(ctx, id); !errors.Is(err, catalog.ErrNotFound) {
 			if err != nil {

@@ -110,9 +110,7 @@ func (r *Recorder) tellOutcome(ctx context.Context, c *call, reason policy.Reaso
 func (r *Recorder) index(ctx context.Context, c *call, reason policy.Reason) {
 	row := unrecorded(c.id, c.decided)
 	row.Reason = string(reason)
-	if err := r.cfg.Catalog.Put(ctx, row); err != nil {
-		c.log().Error("catalog", zap.Error(err)) // the audit log has it, and a rebuild brings it back
-	}
+	r.tellCatalog(ctx, c.id, func(d *debt) { *d = debt{row: &row, unkeep: d.unkeep, turn: d.turn} })
 	c.indexed = true
 }
 
@@ -187,12 +185,21 @@ func (r *Recorder) destroyCall(ctx context.Context, c *call, cause siprec.EndCau
 	}
 	r.count(summary.Streams)
 	errs := []error{r.witness(ctx, EventEnded, c.id, "", endedData{Cause: string(cause), At: utcMS(at)})}
-	if err := c.writer.Close(); err != nil {
+	fate := journalEntry{At: at, Fate: &fateEntry{Destroy: reason}} // on the disk, should the catalog be away
+	if err := errors.Join(fate.append(c.writer), c.writer.Close()); err != nil {
 		c.log().Error("close spool", zap.Error(err))
 	}
-	errs = append(errs, r.cfg.Catalog.Doom(ctx, c.id, reason))
+	err = r.doom(ctx, c.id, reason)
 	r.setLive(c.id, false)
-	errs = append(errs, r.destroyStored(ctx, c.id, reason))
+	if err == nil {
+		err = r.destroyStored(ctx, c.id, reason)
+	}
+	if isCatalogAway(err) {
+		c.log().Warn("what is to be destroyed is, when the catalog is back", zap.Error(err))
+		r.catalogIs(err)
+		err = nil
+	}
+	errs = append(errs, err)
 	r.wakeUp()
 	return errors.Join(errs...)
 }

@@ -25,7 +25,7 @@ const (
 type attempt struct {
 	after time.Time
 	wait  time.Duration
-	gate  bool // it waits for the store
+	gate  bool // it waits for the store, or for the catalog
 }
 
 // A queue is the state of Run, owned by its goroutine.
@@ -135,8 +135,8 @@ func (r *Recorder) look(q *queue) {
 			continue
 		}
 		there[id] = true
-		if a := q.retry[id]; a.gate && !r.StoreAway() {
-			delete(q.retry, id) // the store is back
+		if a := q.retry[id]; a.gate && !r.StoreAway() && !r.CatalogAway() {
+			delete(q.retry, id) // store and catalog are back
 		}
 		if wait := q.retry[id].after.Sub(r.cfg.Clock()); wait > 0 {
 			q.by(now.Add(max(wait, retryFirst)))
@@ -198,13 +198,19 @@ func (r *Recorder) took(q *queue, res result) {
 		q.by(time.Now().Add(max(retryFirst, r.gate.until().Sub(r.cfg.Clock()))))
 		return
 	}
+	if errors.Is(res.err, catalog.ErrUnavailable) && !isChore(res.id) {
+		r.catalogIs(res.err)
+		q.retry[res.id] = attempt{after: r.cfg.Clock().Add(choreScan), gate: true}
+		q.by(time.Now().Add(choreScan))
+		return
+	}
 	a := q.retry[res.id]
 	a.wait = min(max(2*a.wait, retryFirst), retryMost)
 	wait := jittered(a.wait)
 	a.after = r.cfg.Clock().Add(wait)
 	q.by(time.Now().Add(wait))
 	q.retry[res.id] = a
-	if !errors.Is(res.err, context.Canceled) {
+	if !errors.Is(res.err, context.Canceled) && !(r.CatalogAway() && errors.Is(res.err, catalog.ErrUnavailable)) {
 		r.cfg.Log.Error("finish", zap.String("recording_id", res.id), zap.Duration("again_in", a.wait), zap.Error(res.err))
 	}
 }

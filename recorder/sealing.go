@@ -27,6 +27,9 @@ func (r *Recorder) seal(ctx context.Context, id string, key *seal.Key) (*Sidecar
 		return readSidecar(path, key)
 	}
 	h, err := readHistory(r.cfg.Spool.Read(id, key.SpoolKey()))
+	if err == nil && h.fate != nil {
+		return nil, &fatedError{*h.fate, h.entries[0]}
+	}
 	if err == nil && !h.ended { // only what has an end is sealed
 		if err := r.closeOpen(ctx, id, key, h); err != nil {
 			return nil, err

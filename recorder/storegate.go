@@ -100,10 +100,7 @@ func (r *Recorder) learnOfStore(err error) {
 		r.cfg.Log.Error("the store is away: recordings wait in the spool, and one of them tries from time to time", zap.Error(err))
 	case back:
 		r.cfg.Log.Info("the store is back")
-		select {
-		case r.storeBack <- struct{}{}:
-		default:
-		}
+		r.lookAgain()
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/greffier/greffier/catalog"
 	"github.com/greffier/greffier/policy"
 )
 
@@ -72,7 +73,7 @@ func (r *Recorder) claimed(ctx context.Context, id string, d policy.Decision) po
 	if !d.Record || d.Claim == (policy.Claim{}) {
 		return d
 	}
-	has, displaced, err := r.cfg.Catalog.Settle(ctx, d.Claim.Key, d.Claim.Calls, d.Claim.Draw, id)
+	has, displaced, err := r.settleClaim(ctx, id, d.Claim)
 	if err != nil {
 		r.cfg.Log.Error("a quota could not be counted: the call is not recorded", zap.Error(err))
 		d = d.Refuse()
@@ -84,6 +85,20 @@ func (r *Recorder) claimed(ctx context.Context, id string, d policy.Decision) po
 		return d.Refuse()
 	}
 	return d
+}
+
+// settleClaim asks the catalog, for no longer than a call can wait. Whoever else has counted is not known here: one that cannot be asked means no.
+func (r *Recorder) settleClaim(ctx context.Context, id string, c policy.Claim) (has bool, displaced []string, err error) {
+	if r.CatalogAway() {
+		return false, nil, catalog.ErrUnavailable
+	}
+	ctx, cancel := context.WithTimeout(ctx, catalogPatience)
+	defer cancel()
+	has, displaced, err = r.cfg.Catalog.Settle(ctx, c.Key, c.Calls, c.Draw, id)
+	if isCatalogAway(err) {
+		r.catalogIs(err)
+	}
+	return has, displaced, err
 }
 
 // displace ends recordings in progress that lost their places; those that are finished are Run's, which finds them doomed in the catalog.

@@ -30,6 +30,7 @@ type Config struct {
 	Spool   SpoolConfig   `yaml:"spool" embed:"" prefix:"spool-"`
 	Keys    KeysConfig    `yaml:"keys" embed:"" prefix:"keys-"`
 	Verify  VerifyConfig  `yaml:"verify" embed:"" prefix:"verify-"`
+	Catalog CatalogConfig `yaml:"catalog" embed:"" prefix:"catalog-"`
 	Log     LogConfig     `yaml:"log" embed:"" prefix:"log-"`
 }
 
@@ -333,6 +334,17 @@ type VerifyConfig struct {
 
 	// Bytes a second that are read for it at most. While a recording is being finished it waits.
 	Rate uint64 `yaml:"rate" default:"10485760"`
+}
+
+// A CatalogConfig says where the index of recordings is kept. docs/catalog.md tells how to set up a PostgreSQL server for it.
+type CatalogConfig struct {
+	// A database on a PostgreSQL server, as postgres://greffier@db.example/greffier?sslrootcert=/etc/greffier/db-ca.pem, of this server
+	// alone; absent: the file catalog.sqlite in the data directory. Without sslmode a server that is not on this machine has to prove
+	// who it is by its certificate (verify-full). Calls are recorded while it is away.
+	URL string `yaml:"url" placeholder:"URL"`
+
+	// File that holds the password, readable by this program only. It is read for each connection, so an agent may renew it.
+	PasswordFile string `yaml:"password_file" placeholder:"FILE"`
 }
 
 // A LogConfig is the program's own log on standard error. It holds no names, numbers or audio.

@@ -224,6 +224,9 @@ func (c Config) check() error {
 			problems = append(problems, fmt.Errorf("keys: %w", err))
 		}
 	}
+	if err := c.Catalog.check(); err != nil {
+		problems = append(problems, err)
+	}
 	if c.Spool.Workers < 1 {
 		problems = append(problems, errors.New("spool.workers: must be at least 1"))
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/greffier/greffier/catalog/catalogtest"
 	"github.com/greffier/greffier/media/wav"
 	"github.com/greffier/greffier/siprec"
 	"github.com/greffier/greffier/siprec/siprectest"
@@ -31,8 +33,16 @@ func TestMain(m *testing.M) {
 		os.Unsetenv(childEnv)
 		child(as)
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if err := postgres.Close(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
 }
+
+// postgres is a PostgreSQL server for all tests that do it no harm.
+var postgres catalogtest.Shared
 
 // recordAll is the policy that others' scripts use too.
 const recordAll = "../../testdata/policies/record-all.yaml"

@@ -31,12 +31,13 @@ const (
 // lists are what calls are decided by, as it is now: the policy, the directory, and the standing objections. Each is replaced as a whole, and
 // only by a good one; each that comes into force is witnessed before it does.
 type lists struct {
-	catalog *catalog.Catalog
-	audit   *audit.Log
-	log     *zap.Logger
-	options policy.Options
-	key     []byte               // of objectors
-	warn    func(*policy.Policy) // told of each policy before it is in force
+	catalog  *catalog.Catalog
+	audit    *audit.Log
+	auditDir string
+	log      *zap.Logger
+	options  policy.Options
+	key      []byte               // of objectors
+	warn     func(*policy.Policy) // told of each policy before it is in force
 
 	policy    atomic.Pointer[inForce]
 	directory atomic.Pointer[policy.Directory]
@@ -80,7 +81,12 @@ func (l *lists) open(ctx context.Context, c Config, p *policy.Policy) error {
 		}
 		l.directoryFile = &watchedFile{path: c.Directory, limit: policy.MaxDirectoryBytes, settled: d.Digest()}
 	}
-	return l.refresh(ctx)
+	err := l.refresh(ctx)
+	if errors.Is(err, catalog.ErrUnavailable) {
+		l.log.Error("the catalog is away: the list of objections is read from the audit log", zap.Error(err))
+		err = l.remember()
+	}
+	return err
 }
 
 // loadDirectory reads the directory. Its error says where problems are and not what: they may name somebody.
@@ -215,6 +221,9 @@ func (l *lists) Refresh(ctx context.Context) {
 	}
 	l.unread = err != nil
 }
+
+// noVersion is the version of a list that is not the catalog's.
+const noVersion = -1
 
 // objectionsPage is how many objections are read at once.
 const objectionsPage = 10_000

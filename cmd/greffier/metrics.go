@@ -76,6 +76,13 @@ func (m *metrics) watch(r *recorder.Recorder, s *spool.Spool) {
 		}
 		return 0
 	})
+	gauge("greffier_catalog_away", "1 while the catalog does not do what it is asked, or not in time; calls do not wait for it.", func() float64 {
+		if r.CatalogAway() {
+			return 1
+		}
+		return 0
+	})
+	gauge("greffier_catalog_debts", "Calls of which the catalog is still to be told.", func() float64 { return float64(r.CatalogDebts()) })
 	gauge("greffier_spool_sync_errors", "Times at which the spool could not be synced to its disk.", func() float64 { return float64(s.Stats().SyncErrors) })
 	gauge("greffier_spool_free_bytes", "Free space on the spool's disk.", func() float64 {
 		n, err := s.Free()

@@ -22,7 +22,7 @@ const (
 // lists are those of a server.
 func (p *parts) lists(log *zap.Logger, warn func(*policy.Policy)) *lists {
 	return &lists{
-		catalog: p.archive.Catalog, audit: p.archive.Audit, log: log, key: p.objectorsKey, warn: warn,
+		catalog: p.archive.Catalog, audit: p.archive.Audit, auditDir: p.archive.AuditDir, log: log, key: p.objectorsKey, warn: warn,
 		options: policy.Options{SamplingKey: p.samplingKey, Can: policy.Anything()},
 	}
 }

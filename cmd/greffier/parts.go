@@ -14,7 +14,6 @@ import (
 	"strings"
 
 	"github.com/greffier/greffier/audit"
-	"github.com/greffier/greffier/catalog"
 	"github.com/greffier/greffier/policy"
 	"github.com/greffier/greffier/recorder"
 	"github.com/greffier/greffier/storage/seal"
@@ -124,7 +123,7 @@ func (p *parts) openArchive(ctx context.Context, c Config, want access, fresh bo
 	if err := p.openEraser(c); err != nil {
 		return err
 	}
-	if a.Catalog, err = catalog.Open(filepath.Join(c.DataDir, catalogFile)); err != nil {
+	if a.Catalog, err = openCatalog(ctx, c, want); err != nil {
 		return err
 	}
 	if want == reads {

@@ -138,13 +138,21 @@ func (c rebuildCmd) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
+	objections, err := p.rebuildObjections(ctx)
+	if err != nil {
+		return fmt.Errorf("rebuild list of objections: %w", err)
+	}
 	if c.JSON {
-		err = printJSON(s.out, rep)
+		err = printJSON(s.out, struct {
+			recorder.RebuildReport
+			Objections int `json:"objections"`
+		}{rep, objections})
 	} else {
 		for _, problem := range rep.Problems {
 			fmt.Fprintf(s.out, "PROBLEM: %s\n", problem)
 		}
-		_, err = fmt.Fprintf(s.out, "catalog rebuilt: %d recordings, %d documents, %d calls not recorded, %d gone\n", rep.Recordings, rep.Documents, rep.NotRecorded, rep.Gone)
+		_, err = fmt.Fprintf(s.out, "catalog rebuilt: %d recordings, %d documents, %d calls not recorded, %d gone, %d objections\n",
+			rep.Recordings, rep.Documents, rep.NotRecorded, rep.Gone, objections)
 	}
 	if err == nil && len(rep.Problems) > 0 {
 		err = errQuiet

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/greffier/greffier/catalog"
+)
+
+// catalogID says which catalog a data directory belongs to, so that neither a command that was not told of the database nor one that was
+// told of another looks into an empty one.
+const catalogID = "catalog-id"
+
+// sqliteID is what stands there for the file in the data directory.
+const sqliteID = "sqlite"
+
+// postgres is where the catalog is, when it is not in the data directory.
+func (c CatalogConfig) postgres() catalog.Postgres {
+	return catalog.Postgres{URL: c.URL, PasswordFile: c.PasswordFile}
+}
+
+// check finds what is wrong with the settings. Its errors show no password.
+func (c CatalogConfig) check() error {
+	if c.URL == "" {
+		if c.PasswordFile != "" {
+			return errors.New("catalog.password_file: it is the password of catalog.url, which is missing")
+		}
+		return nil
+	}
+	if _, err := c.postgres().Name(); err != nil {
+		return fmt.Errorf("catalog.url: %w", err)
+	}
+	u, err := url.Parse(c.URL)
+	if err != nil {
+		return errors.New("catalog.url: it cannot be read") // the error would show it
+	}
+	if _, secret := u.User.Password(); secret || u.Query().Has("password") {
+		return errors.New("catalog.url: whoever sees the configuration would see the password; write it into a file, and name that with catalog.password_file")
+	}
+	return nil
+}
+
+// openCatalog opens the catalog of the data directory, wherever it is.
+func openCatalog(ctx context.Context, c Config, want access) (*catalog.Catalog, error) {
+	if err := sameCatalog(c, want != reads); err != nil {
+		return nil, err
+	}
+	if c.Catalog.URL == "" {
+		return catalog.Open(filepath.Join(c.DataDir, catalogFile))
+	}
+	return catalog.OpenPostgres(ctx, c.Catalog.postgres())
+}
+
+// sameCatalog compares the configured catalog with the one that the data directory belongs to. A directory of before there was a choice
+// belongs to the file in it.
+func sameCatalog(c Config, mayWrite bool) error {
+	id := sqliteID
+	if c.Catalog.URL != "" {
+		name, err := c.Catalog.postgres().Name()
+		if err != nil {
+			return fmt.Errorf("catalog.url: %w", err)
+		}
+		id = name
+	}
+	path := filepath.Join(c.DataDir, catalogID)
+	b, err := os.ReadFile(path)
+	known := strings.TrimRight(string(b), "\n")
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, statErr := os.Stat(filepath.Join(c.DataDir, catalogFile)); statErr == nil {
+			known, err = sqliteID, nil
+		}
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && !mayWrite:
+		return nil
+	case errors.Is(err, fs.ErrNotExist):
+		return os.WriteFile(path, []byte(id+"\n"), 0o600)
+	case err != nil:
+		return fmt.Errorf("read catalog id: %w", err)
+	case known != id:
+		return fmt.Errorf("the catalog of %s is %q, and %q is configured: name the server's configuration with -c (to move a catalog, see docs/catalog.md)", c.DataDir, known, id)
+	}
+	return nil
+}
