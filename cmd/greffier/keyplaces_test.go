@@ -13,15 +13,18 @@ import (
 	"time"
 
 	"github.com/greffier/greffier/audit"
-	"github.com/greffier/greffier/storage"
+	"github.com/greffier/greffier/catalog"
 	"github.com/greffier/greffier/storage/seal"
 	"github.com/greffier/greffier/storage/storagetest"
 )
 
+// inPostgres names the place of keys that are in the database that has the catalog.
+const inPostgres = "postgres"
+
 // A place is where a test keeps keys: what it configures is in the data directory's greffier.yaml.
 type place struct {
 	name   string
-	bucket *storage.KeyBucket // nil: not in one
+	bucket seal.Shelf // nil: in a file of the data directory
 }
 
 // keysIn gives a new data directory whose keys lie in that place.
@@ -29,7 +32,17 @@ func keysIn(t *testing.T, name string, m *storagetest.MinIO, endpoint string) (s
 	t.Helper()
 	dir, p := t.TempDir(), place{name: name}
 	text := fmt.Sprintf("keys: {store: %s}\n", name)
-	if name == keysInBucket {
+	switch name {
+	case inPostgres:
+		database := postgres.Server(t).Database(t)
+		table, err := catalog.OpenPostgresKeyTable(t.Context(), catalog.Postgres{URL: database})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { table.Close() })
+		p.bucket = table
+		text = "keys: {store: database}\n" + readFile(t, onPostgres(t, database, ""))
+	case keysInBucket:
 		bucket, cfg := m.NewKeyBucket(t)
 		p.bucket = bucket
 		if endpoint == "" {
@@ -126,7 +139,7 @@ func TestKeysInEachPlace(t *testing.T) {
 	if err := os.WriteFile(policy, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{keysInDatabase, keysInBucket} {
+	for _, name := range []string{keysInDatabase, inPostgres, keysInBucket} {
 		t.Run(name, func(t *testing.T) {
 			dir, p := keysIn(t, name, m, "")
 			s := start(t, dir, policy)

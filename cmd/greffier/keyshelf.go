@@ -23,7 +23,7 @@ const (
 )
 
 const (
-	// keysFile is the database of keys.store: database.
+	// keysFile is the database of keys.store: database, where the catalog is in a file, too.
 	keysFile = "keys.db"
 	// keysIDFile says which shared shelf the keys of a data directory are on. Without it they are in the directory.
 	keysIDFile = "keys-id"
@@ -52,7 +52,13 @@ func openKeyPlace(ctx context.Context, c Config) (*keyPlace, error) {
 		check := func(ctx context.Context) error { return sealError(bucket.Check(ctx), storeIsAway) }
 		return &keyPlace{awayShelf{bucket, storeIsAway}, check, func() error { return nil }}, nil
 	case keysInDatabase:
-		table, err := catalog.OpenKeyTable(ctx, filepath.Join(c.DataDir, keysFile))
+		var table *catalog.KeyTable
+		var err error
+		if c.Catalog.URL != "" {
+			table, err = catalog.OpenPostgresKeyTable(ctx, c.Catalog.postgres())
+		} else {
+			table, err = catalog.OpenKeyTable(ctx, filepath.Join(c.DataDir, keysFile))
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -122,8 +128,15 @@ func (a awayShelf) List(ctx context.Context, prefix string) iter.Seq2[string, er
 // bucket would find no key. From the directory, keys may go anywhere.
 func sameKeys(c Config, mayWrite bool) error {
 	id := c.Keys.Store
-	if id == keysInBucket {
+	switch {
+	case id == keysInBucket:
 		id = fmt.Sprintf("%s %s %s", id, c.Keys.Bucket.Endpoint, c.Keys.Bucket.Bucket)
+	case id == keysInDatabase && c.Catalog.URL != "":
+		name, err := c.Catalog.postgres().Name()
+		if err != nil {
+			return fmt.Errorf("catalog.url: %w", err)
+		}
+		id += " " + name
 	}
 	path := filepath.Join(c.DataDir, keysIDFile)
 	b, err := os.ReadFile(path)
