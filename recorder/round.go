@@ -17,9 +17,9 @@ const EventVerified = "verify.done"
 const (
 	// MaxTold is how many findings a round witnesses at most; the rest is counted.
 	MaxTold = 1000
-	// roundRest is how long after its beginning no other process begins a round: less than a day, so that the next day's is not kept away
+	// roundRest is how long after its beginning no other process begins a round: half a day, so that the next day's is not kept away
 	// by this one's, and long enough that each day has one.
-	roundRest = 20 * time.Hour
+	roundRest = 12 * time.Hour
 )
 
 // A Round is what the audit log keeps of one: the data of EventVerified.
