@@ -96,8 +96,8 @@ func (a *Archive) mayDelete(ctx context.Context, id string, ref storage.Ref) err
 	if err := a.sweeping.keep(ctx); err != nil {
 		return err
 	}
-	if a.isHeld(ctx, id) {
-		return storage.ErrLocked
+	if holds, err := a.Catalog.HoldsOf(ctx, id); err != nil || len(holds) > 0 {
+		return errors.Join(err, storage.ErrLocked)
 	}
 	info, err := a.Store.Stat(ctx, ref)
 	switch {
