@@ -21,7 +21,7 @@ build: ## build bin/greffier, static
 demo: build ## record three forked calls on this machine and show what became of them (EXIT=1 stops at the end)
 	./bin/greffier demo $(if $(EXIT),--exit)
 
-tools: ## install what the tests need and this machine lacks: Debian packages, MinIO, versitygw
+tools: ## install what the tests need and this machine lacks: Debian packages (Ceph among them), MinIO, versitygw, age
 	@scripts/tools.sh
 
 test: tools ## run every test

@@ -3,6 +3,7 @@ package audit
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -30,14 +31,22 @@ type Report struct {
 
 // Verify reads the log in dir and says what it holds, or how it is not what was written: a VerifyError. It may run
 // beside processes that append, and judges the log as it was at the start.
-func Verify(dir string) (Report, error) {
+func Verify(dir string) (Report, error) { return VerifyContext(context.Background(), dir) }
+
+// VerifyContext is Verify until ctx ends; its error is then that of ctx.
+func VerifyContext(ctx context.Context, dir string) (Report, error) {
 	s, err := openSnapshot(dir)
 	if err != nil {
 		return Report{}, fmt.Errorf("verify audit log in %s: %w", dir, err)
 	}
 	defer s.Close()
 	var r reporter
-	torn, err := s.follow(r.take)
+	torn, err := s.follow(func(e Entry) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		return r.take(e)
+	})
 	r.report.Torn = torn
 	rep := r.finish(&s.chain)
 	if err != nil {

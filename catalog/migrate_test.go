@@ -16,6 +16,7 @@ import (
 // downTo undoes migrations, the newest first, down to a version.
 func downTo(version int) []string {
 	all := map[int][]string{
+		8: {"DROP TABLE leases"},
 		7: {"DROP TABLE restrictions", "DROP TABLE erasures", "DROP TABLE held", "DROP TABLE holds"},
 		6: {
 			"DROP TABLE analyses", "DROP TABLE reviews", "DROP TABLE doomed", "DROP INDEX recordings_by_term",

@@ -110,6 +110,14 @@ type Class struct {
 // Until is the end of the term of a recording of a call that ended at the given time: what it is locked and kept until.
 func (c Class) Until(end time.Time) time.Time { return c.Retention.After(end) }
 
+// DocumentsUntil is the end of the term of what is written about a recording of a call that ended at the given time.
+func (c Class) DocumentsUntil(end time.Time) time.Time {
+	if c.AnalysisRetention.IsZero() {
+		return c.Until(end)
+	}
+	return c.AnalysisRetention.After(end)
+}
+
 // QuarantineUntil is the instant at which a recording of a call that ended at the given time is to be locked. It is never
 // after Until.
 func (c Class) QuarantineUntil(end time.Time) time.Time {

@@ -43,8 +43,8 @@ func (a *Archive) Annotate(ctx context.Context, id string, doc Analysis, actor s
 		return "", fmt.Errorf("annotate recording: %w", err)
 	}
 	until := row.RetainUntil
-	if term := side.Class.AnalysisRetention; !term.IsZero() {
-		until = wholeSecond(term.After(side.Session.EndedAt))
+	if !side.Class.AnalysisRetention.IsZero() {
+		until = wholeSecond(side.Class.DocumentsUntil(side.Session.EndedAt))
 	}
 	if !until.After(a.now()) {
 		return "", fmt.Errorf("annotate recording: %w: the term of its documents ended at %s", ErrRefused, until.Format(time.RFC3339))
@@ -125,11 +125,11 @@ func (a *Archive) putAnalysis(ctx context.Context, doc *Analysis, objectKey stri
 	if err != nil {
 		return catalog.Object{}, fmt.Errorf("seal document: %w", err)
 	}
-	meta := map[string]string{
-		metaDocument: doc.ID, metaRecording: doc.Recording, metaClass: doc.Class, metaFormat: AnalysisFormat, metaRetain: doc.RetainUntil.Format(time.RFC3339),
+	if err := a.Keys.Settle(ctx, doc.ID); err != nil {
+		return catalog.Object{}, err
 	}
 	ref, err := a.Store.Put(ctx, objectKey, bytes.NewReader(file.Bytes()), sealed.n,
-		storage.PutOptions{ContentType: "application/age", Metadata: meta, SHA256: sealed.sum()})
+		storage.PutOptions{ContentType: objectContentType, Metadata: analysisMeta(doc.ID, doc.Recording, doc.Class, doc.RetainUntil), SHA256: sealed.sum()})
 	if err != nil {
 		return catalog.Object{}, fmt.Errorf("put document: %w", err)
 	}
@@ -138,6 +138,13 @@ func (a *Archive) putAnalysis(ctx context.Context, doc *Analysis, objectKey stri
 	return catalog.Object{
 		Key: objectKey, Version: ref.VersionID, SHA256: sealed.sum(), Size: sealed.n, PlainSHA256: plainSum.sum(), PlainSize: int64(len(plain)),
 	}, nil
+}
+
+// analysisMeta is what stands in clear with a document.
+func analysisMeta(id, recording, class string, until time.Time) map[string]string {
+	return map[string]string{
+		metaDocument: id, metaRecording: recording, metaClass: class, metaFormat: AnalysisFormat, metaRetain: until.UTC().Format(time.RFC3339),
+	}
 }
 
 // Analyses lists the documents about a recording, the oldest first, without what they say. The recording may be gone.

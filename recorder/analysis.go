@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/greffier/greffier/catalog"
+	"github.com/greffier/greffier/storage"
 )
 
 // AnalysisFormat is the format version that stands first in every stored document.
@@ -73,11 +74,8 @@ func (d *Analysis) check() error {
 
 // analysisKey is where a document lives: a folder of its own below its recording, so that it can be deleted by its prefix.
 func analysisKey(d *Analysis, started time.Time) string {
-	return fmt.Sprintf("%s%s/%s/%s/%s/%s.json.age", analysisPrefix, d.Class, started.UTC().Format("2006/01/02"), d.Recording, d.ID, d.ID)
+	return fmt.Sprintf("%s%s/%s/%s/%s/%s.json.age", storage.DocumentPrefix, d.Class, started.UTC().Format("2006/01/02"), d.Recording, d.ID, d.ID)
 }
-
-// analysisPrefix begins the keys of all documents.
-const analysisPrefix = "ana/"
 
 // decodeAnalysis reads a stored document.
 func decodeAnalysis(r io.Reader) (Analysis, error) {

@@ -32,8 +32,12 @@ type Archive struct {
 	SpoolDir string
 	// PseudonymKey is the recorders' key for keyed hashes.
 	PseudonymKey []byte
+	// Holder names this process among those that share the catalog, in leases; needed by Round, and by a recorder's sweeping.
+	Holder string
 	// Clock tells the time; nil means time.Now.
 	Clock func() time.Time
+
+	sweeping *tenure // while the archive sweeps: nothing is deleted without it
 }
 
 func (a *Archive) words() *words { return &words{a.PseudonymKey} }

@@ -2,9 +2,6 @@ package recorder_test
 
 import (
 	"errors"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -84,53 +81,5 @@ func TestEraseOnMinIO(t *testing.T) {
 	}
 	l.agree()
 	l.rebuild()
-	l.agree()
-}
-
-// flips is how many bytes of each object are changed, one after the other, besides the first and the last.
-const flips = 40
-
-// TestVerifyFindsEveryFlippedByte: whichever byte of whichever object in the store changes, verify finds it.
-func TestVerifyFindsEveryFlippedByte(t *testing.T) {
-	clock := &stoppedClock{at: callEnd}
-	dir := t.TempDir()
-	store, err := storage.NewDir(filepath.Join(dir, "store"), storage.DirOptions{Clock: clock.now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := newLaterOn(t, dir, store, clock)
-	id := l.call(training())
-	_, err = l.archive.Annotate(t.Context(), id, recorder.Analysis{Kind: recorder.Note, Text: "calm"}, "eve")
-	l.must(err)
-	l.agree()
-	var files []string
-	l.must(filepath.WalkDir(filepath.Join(dir, "store", "objects"), func(path string, d fs.DirEntry, err error) error {
-		if err == nil && d.Name() == "data" {
-			files = append(files, path)
-		}
-		return err
-	}))
-	if len(files) != 3 {
-		t.Fatalf("objects: %v", files)
-	}
-	for _, file := range files {
-		whole, err := os.ReadFile(file)
-		l.must(err)
-		step := max(1, len(whole)/flips)
-		at := []int{0, len(whole) - 1}
-		for i := step; i < len(whole); i += step {
-			at = append(at, i)
-		}
-		for n, i := range at {
-			changed := append([]byte(nil), whole...)
-			changed[i] ^= 1 << (n % 8)
-			l.must(os.WriteFile(file, changed, 0o600))
-			rep, err := l.archive.Verify(t.Context(), func(int) {})
-			if err != nil || len(rep.Problems) == 0 {
-				t.Errorf("byte %d of %d of %s is changed, and verify says %+v, %v", i, len(whole), filepath.Base(filepath.Dir(filepath.Dir(file))), rep, err)
-			}
-		}
-		l.must(os.WriteFile(file, whole, 0o600))
-	}
 	l.agree()
 }

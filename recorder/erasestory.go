@@ -3,6 +3,7 @@ package recorder
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -18,10 +19,10 @@ type wishes struct {
 }
 
 // wishes replays the audit log.
-func (a *Archive) wishes() (wishes, error) {
+func (a *Archive) wishes(ctx context.Context) (wishes, error) {
 	w := wishes{map[string]catalog.Erasure{}, map[string]catalog.Restriction{}}
 	for e, err := range audit.Read(a.AuditDir) {
-		if err != nil {
+		if err := errors.Join(err, ctx.Err()); err != nil {
 			return w, fmt.Errorf("read audit log: %w", err)
 		}
 		if e.Outcome != audit.Done {
@@ -74,7 +75,7 @@ func (w *wishes) tell(e audit.Entry) error {
 // rebuildErasures makes the requests for erasure and the restrictions again, and sees to it that no key that a backup brought back opens what
 // is gone.
 func (a *Archive) rebuildErasures(ctx context.Context) error {
-	w, err := a.wishes()
+	w, err := a.wishes(ctx)
 	if err != nil {
 		return err
 	}
@@ -109,43 +110,6 @@ func (a *Archive) destroyRestored(ctx context.Context) error {
 	for _, id := range back {
 		if err := a.Keys.Destroy(ctx, id); err != nil {
 			return err
-		}
-	}
-	return nil
-}
-
-// verifyErasures checks that what was approved is done, and that requests and restrictions are those that the audit log tells of.
-func (a *Archive) verifyErasures(ctx context.Context, rep *VerifyReport) error {
-	told, err := a.wishes()
-	if err != nil {
-		rep.problem("erasures: %v", err)
-		return nil
-	}
-	list, err := a.Catalog.Erasures(ctx, "")
-	if err != nil {
-		return err
-	}
-	for _, e := range list {
-		said := told.erasures[e.Recording]
-		if e.State != catalog.ErasureRequested && (said.State == "" || said.DecidedBy != e.DecidedBy || said.AskedBy != e.AskedBy) {
-			rep.problem("%s: the audit log does not tell of the request for erasure as it is", e.Recording)
-		}
-		late := a.now().Sub(e.DecidedAt)
-		if e.State != catalog.ErasureApproved || late <= termGrace {
-			continue
-		}
-		if a.isHeld(ctx, e.Recording) {
-			rep.Notices = append(rep.Notices, fmt.Sprintf("%s: to be erased when its legal hold is released", e.Recording))
-		} else {
-			rep.problem("%s: its erasure was approved %v ago, and is not done", e.Recording, late)
-		}
-	}
-	for id, r := range told.restrictions {
-		if _, restricted, err := a.Catalog.RestrictionOf(ctx, id); err != nil || restricted {
-			continue
-		}
-		if row, err := a.Catalog.Get(ctx, id); err == nil && !isGone(row) && a.now().Sub(r.At) > holdGrace {
-			rep.problem("%s: the audit log tells that its use is restricted, and the catalog does not (`greffier catalog rebuild` mends it)", id)
 		}
 	}
 	return nil

@@ -80,6 +80,7 @@ func (a *Archive) eraseBytes(ctx context.Context, row catalog.Recording, actor s
 	if err != nil {
 		return row, err
 	}
+	there.id = row.ID
 	data := erasedData{Objects: len(there.free) + len(there.bound)}
 	err = a.do(ctx, EventErased, row.ID, actor, data, func() (any, error) {
 		if _, err := a.eraseBound(ctx, there); err != nil {
@@ -114,6 +115,11 @@ func (a *Archive) eraseBound(ctx context.Context, there remains) (left bool, err
 		if a.Eraser == nil || info.LegalHold || info.Retention.Mode != storage.Governance {
 			stay.bound = append(stay.bound, info)
 			continue
+		}
+		if a.sweeping != nil {
+			if err := a.sweeping.keep(ctx); err != nil {
+				return true, errors.Join(append(errs, err)...)
+			}
 		}
 		switch err := a.Eraser.Erase(ctx, info.Ref); {
 		case errors.Is(err, storage.ErrLocked): // held meanwhile

@@ -180,7 +180,7 @@ func TestOverdueIsAProblem(t *testing.T) {
 	late := l.row(id).RetainUntil.Add(2 * time.Hour)
 	a.Clock = func() time.Time { return late } // the recorder's goes on to stand still
 	rep, err := a.Verify(t.Context(), func(int) {})
-	if err != nil || len(rep.Problems) != 1 || !strings.Contains(rep.Problems[0], "its term ended 2h0m0s ago") {
-		t.Errorf("verify says %q, %v", rep.Problems, err)
+	if err != nil || len(rep.Problems) != 1 || rep.Problems[0].Kind != recorder.RetentionOverdue || !strings.Contains(rep.Problems[0].Text, "its term ended 2h0m0s ago") {
+		t.Errorf("verify says %v, %v", rep.Problems, err)
 	}
 }

@@ -15,7 +15,7 @@ import (
 // archive is the recorder's parts, for the deeds that recorders and commands have in common.
 func (r *Recorder) archive() *Archive {
 	return &Archive{
-		Store: r.cfg.Store, Eraser: r.cfg.Eraser, Keys: r.cfg.Keys, Catalog: r.cfg.Catalog, Audit: r.cfg.Audit, PseudonymKey: r.words.key, Clock: r.cfg.Clock,
+		Store: r.cfg.Store, Eraser: r.cfg.Eraser, Keys: r.cfg.Keys, Catalog: r.cfg.Catalog, Audit: r.cfg.Audit, PseudonymKey: r.words.key, Holder: r.cfg.Holder, Clock: r.cfg.Clock,
 	}
 }
 
@@ -100,6 +100,7 @@ func (w *words) once(text string) string {
 
 // remains are the versions in the folder of a key, in the store: what can be deleted now, and until when the rest is locked.
 type remains struct {
+	id     string // of the recording, when a sweeper deletes
 	free   []storage.Ref
 	bound  []storage.Info
 	locked time.Time // zero: nothing is
@@ -138,78 +139,24 @@ func (a *Archive) remains(ctx context.Context, key string) (remains, error) {
 	return out, nil
 }
 
-// erase deletes what no lock protects, and tells whether any stays because the store locks it after all.
+// erase deletes what no lock protects, one version after the other, and tells whether any stays because the store locks it after all.
 func (a *Archive) erase(ctx context.Context, there remains) (left bool, err error) {
 	left = len(there.bound) > 0
 	var errs []error
 	for _, ref := range there.free {
-		switch err := a.Store.Delete(ctx, ref); {
+		err := a.mayDelete(ctx, there.id, ref)
+		if err == nil {
+			err = a.Store.Delete(ctx, ref)
+		}
+		switch {
+		case errors.Is(err, ErrNotOurs):
+			return true, errors.Join(append(errs, err)...) // what is left is another's to delete
 		case errors.Is(err, storage.ErrLocked): // its clock is not ours
 			left = true
+		case errors.Is(err, storage.ErrNotFound): // somebody was quicker
 		case err != nil:
 			errs = append(errs, fmt.Errorf("delete %s: %w", ref.Key, err))
 		}
 	}
 	return left, errors.Join(errs...)
-}
-
-// sweptData is the data of EventSwept.
-type sweptData struct {
-	Objects int  `json:"objects"`
-	Left    bool `json:"left,omitempty"` // some stay, which the store still locks
-}
-
-// sweep deletes what is left in the store of recordings and documents whose keys are gone, as far as the store lets go of it.
-func (a *Archive) sweep(ctx context.Context) error {
-	rows, err := a.Catalog.List(ctx, catalog.Query{Unswept: true})
-	if err != nil {
-		return fmt.Errorf("list what is to be swept: %w", err)
-	}
-	var errs []error
-	for _, row := range rows {
-		if row.LockedUntil.After(a.now()) {
-			continue // the store is not asked for months
-		}
-		gone, err := false, error(nil)
-		if row.State == catalog.StateShredded {
-			err = a.sweepShredded(ctx, row)
-		} else {
-			gone, err = a.sweepFolder(ctx, row.ID, row.Sidecar.Key)
-		}
-		if isAway(err) {
-			return errors.Join(append(errs, err)...) // the others would fare alike
-		}
-		if err == nil && gone {
-			row.Audio, row.Sidecar = catalog.Object{}, catalog.Object{}
-			err = a.Catalog.Put(context.WithoutCancel(ctx), row)
-		}
-		errs = append(errs, err)
-	}
-	docs, err := a.Catalog.GoneAnalyses(ctx)
-	for _, doc := range docs {
-		gone, err := a.sweepFolder(ctx, doc.Recording, doc.Object.Key)
-		if err == nil && gone {
-			err = a.Catalog.DeleteAnalysis(context.WithoutCancel(ctx), doc.ID)
-		}
-		errs = append(errs, err)
-	}
-	return errors.Join(append(errs, err)...)
-}
-
-// sweepFolder deletes what can be deleted of the folder that a key stands in, witnessed for a recording, and tells whether all is gone.
-func (a *Archive) sweepFolder(ctx context.Context, id, key string) (gone bool, err error) {
-	there, err := a.remains(ctx, key)
-	if err != nil {
-		return false, err
-	}
-	left := !there.locked.IsZero()
-	if len(there.free) == 0 {
-		return !left, nil
-	}
-	err = a.do(ctx, EventSwept, id, "", sweptData{Objects: len(there.free)}, func() (any, error) {
-		more, err := a.erase(ctx, there)
-		left = left || more
-		return sweptData{Objects: len(there.free), Left: left}, err
-	})
-	return err == nil && !left, err
 }

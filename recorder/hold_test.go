@@ -2,6 +2,7 @@ package recorder_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -326,7 +327,7 @@ func TestVerifyKnowsHolds(t *testing.T) {
 	problems := func() string {
 		rep, err := l.archive.Verify(t.Context(), func(int) {})
 		l.must(err)
-		return strings.Join(rep.Problems, "\n")
+		return fmt.Sprint(rep.Problems)
 	}
 	row := l.row(id)
 	ref := storage.Ref{Key: row.Audio.Key, VersionID: row.Audio.Version}

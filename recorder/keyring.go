@@ -17,6 +17,7 @@ const (
 	EventKeysRotated  = "keys.rotated"  // every key was wrapped by another key-encryption key
 	EventKeysReplayed = "keys.replayed" // destroyed keys were there again, and were destroyed again
 	EventKeysRetired  = "keys.retired"  // key-encryption keys that nothing needs any more were destroyed
+	EventKeysMoved    = "keys.moved"    // keys and tombstones were brought from a directory to a shared place, and destroyed there
 )
 
 // rotatedData is the data of EventKeysRotated and EventKeysRetired.
@@ -78,20 +79,36 @@ type KeysReplay struct {
 	Tombstones int `json:"tombstones"` // and those whose tombstone was missing
 }
 
-// ReplayKeys destroys every key that the audit log says was destroyed: a backup of the keys that was put back brings nothing back.
-// Nothing is witnessed when nothing was to be done.
+// MoveKeys brings the keys and tombstones of a directory to the shared place. What was cut off goes on when it is called again.
+func (a *Archive) MoveKeys(ctx context.Context, actor string, progress func(seal.Moved)) (done seal.Moved, err error) {
+	err = a.do(ctx, EventKeysMoved, "", actor, done, func() (any, error) {
+		var err error
+		done, err = a.Keys.Move(ctx, progress)
+		return done, err
+	})
+	return done, err
+}
+
+// ReplayKeys destroys every key that the audit log says was destroyed, and every one that lies beside its tombstone: a backup of the
+// keys that was put back brings nothing back. Nothing is witnessed when nothing was to be done.
 func (a *Archive) ReplayKeys(ctx context.Context) (KeysReplay, error) {
 	var rep KeysReplay
 	ended, err := a.endedKeys(ctx)
 	if err != nil {
 		return rep, err
 	}
-	var again []string
-	for _, id := range slices.Sorted(maps.Keys(ended)) {
-		key, tombstone, err := a.Keys.Look(id)
-		if err != nil {
+	there, err := a.Keys.Survey(ctx)
+	if err != nil {
+		return rep, fmt.Errorf("replay destroyed keys: %w", err)
+	}
+	if a.Audit != nil {
+		if err := a.Keys.Clean(ctx); err != nil {
 			return rep, fmt.Errorf("replay destroyed keys: %w", err)
 		}
+	}
+	var again []string
+	for _, id := range slices.Sorted(maps.Keys(ended)) {
+		key, tombstone := there.Keys[id], there.Tombstones[id]
 		rep.Ended++
 		if key {
 			rep.Destroyed++

@@ -27,6 +27,8 @@ type pair struct {
 	audio, sidecar storage.Info
 }
 
+func (p pair) empty() bool { return p.audio.Key == "" && p.sidecar.Key == "" }
+
 // Rebuild makes the catalog again: the recordings from the pairs in the store, and the calls that were not recorded from
 // the audit log, which is the only place that they were ever in. Rows that are there already are replaced.
 func (a *Archive) Rebuild(ctx context.Context, progress func(done int)) (RebuildReport, error) {
@@ -38,7 +40,9 @@ func (a *Archive) Rebuild(ctx context.Context, progress func(done int)) (Rebuild
 	if err != nil {
 		return rep, err
 	}
-	rep.Problems = append(rep.Problems, problems...)
+	for _, p := range problems {
+		rep.Problems = append(rep.Problems, p.Text)
+	}
 	lives, err := a.afterlives()
 	if err != nil {
 		return rep, err
@@ -72,13 +76,13 @@ func (a *Archive) Rebuild(ctx context.Context, progress func(done int)) (Rebuild
 	})
 }
 
-// pairs lists the store by recording. An object of ours has one version: a second is a problem, and the older is taken. An object
+// pairs lists the store by recording. An object of ours has one version: a second is an orphan, and the older is taken. An object
 // that cannot be read is a problem too, and hides no other.
-func (a *Archive) pairs(ctx context.Context) (map[string]pair, []string, error) {
-	out, problems := map[string]pair{}, []string(nil)
-	for info, err := range a.Store.List(ctx, "rec/") {
+func (a *Archive) pairs(ctx context.Context) (map[string]pair, []Finding, error) {
+	out, problems := map[string]pair{}, findings{}
+	for info, err := range a.Store.List(ctx, storage.RecordingPrefix) {
 		if err != nil && info.Key != "" {
-			problems = append(problems, fmt.Sprintf("%s: %v", info.Key, err))
+			problems.addAt(HashMismatch, info.Ref, "%s: %v", info.Key, err)
 			continue
 		}
 		if err != nil {
@@ -93,13 +97,16 @@ func (a *Archive) pairs(ctx context.Context) (map[string]pair, []string, error) 
 		case !isAudioName(name):
 			continue
 		}
-		if at.Key != "" && at.Key != info.Key {
-			problems = append(problems, fmt.Sprintf("%s: the recording is there in another format too", info.Key))
-			if at.Modified.Before(info.Modified) {
-				continue
+		if at.Key != "" {
+			newer := info
+			if at.Modified.After(info.Modified) {
+				newer = *at
 			}
-		} else if at.Key != "" {
-			problems = append(problems, fmt.Sprintf("%s: has more than one version", info.Key))
+			if at.Key != info.Key {
+				problems.addAt(Orphan, newer.Ref, "%s: the recording is there in another format too", newer.Key)
+			} else {
+				problems.addAt(Orphan, newer.Ref, "%s: has more than one version", newer.Key)
+			}
 			if at.Modified.Before(info.Modified) {
 				continue
 			}
@@ -107,7 +114,7 @@ func (a *Archive) pairs(ctx context.Context) (map[string]pair, []string, error) 
 		*at = info
 		out[id] = p
 	}
-	return out, problems, nil
+	return out, problems.list, nil
 }
 
 // rowOf indexes a pair anew.

@@ -160,7 +160,7 @@ func (a *Archive) goneRow(id string, l *afterlife, p pair) catalog.Recording {
 
 // rebuildAnalyses indexes the documents in the store.
 func (a *Archive) rebuildAnalyses(ctx context.Context, rep *RebuildReport) error {
-	for info, err := range a.Store.List(ctx, analysisPrefix) {
+	for info, err := range a.Store.List(ctx, storage.DocumentPrefix) {
 		if err != nil && info.Key == "" {
 			return fmt.Errorf("list documents: %w", err)
 		}

@@ -54,6 +54,8 @@ type Config struct {
 	Profiles map[string]Profile
 	// MissingAfter is how long an active stream may bring nothing before Watch tells of it; 0 means MissingAfter.
 	MissingAfter time.Duration
+	// Holder names this process among those that share the catalog; "" makes a name up.
+	Holder string
 	// Clock tells the time; nil means time.Now.
 	Clock func() time.Time
 	Log   *zap.Logger
@@ -95,6 +97,7 @@ type Recorder struct {
 
 	asks   asks
 	alarms alarms
+	busy   atomic.Int64 // recordings that are being finished
 	held   atomic.Int64 // bytes of sound in memory that may have to be forgotten
 
 	nextTerm atomic.Pointer[time.Time] // the end of the next term, as far as it is known; nil: not
@@ -122,6 +125,9 @@ func New(cfg Config) (*Recorder, error) {
 	}
 	if cfg.MissingAfter <= 0 {
 		cfg.MissingAfter = MissingAfter
+	}
+	if cfg.Holder == "" {
+		cfg.Holder = NewHolder()
 	}
 	cfg.Workers = max(1, cfg.Workers)
 	return &Recorder{
@@ -163,6 +169,9 @@ func (r *Recorder) Calls() (recordings, sessions int) {
 	defer r.mu.Unlock()
 	return len(r.live), len(r.sessions)
 }
+
+// Finishing counts the recordings that are being finished now: sealed, stored, locked.
+func (r *Recorder) Finishing() int { return int(r.busy.Load()) }
 
 // Totals sums the counters of every stream of the sessions that have ended; what is no counter is zero.
 func (r *Recorder) Totals() media.StreamStats {

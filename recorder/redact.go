@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -150,6 +149,9 @@ func (x *redaction) make(ctx context.Context) (catalog.Recording, error) {
 		return row, fmt.Errorf("seal sidecar: %w", err)
 	}
 	defer sidecar.Close()
+	if err := x.Keys.Settle(ctx, x.id); err != nil {
+		return row, err
+	}
 	if objects, err = x.put(ctx, &side, objects, audio, sidecar); err != nil {
 		return row, err
 	}
@@ -204,13 +206,11 @@ func (x *redaction) put(ctx context.Context, side *Sidecar, objects objectData, 
 	objects.Audio.SHA256, objects.Audio.Size = audio.sum(), audio.n
 	objects.Sidecar.SHA256, objects.Sidecar.Size = sidecar.sum(), sidecar.n
 	err := x.do(ctx, EventStored, side.ID, "", objects, func() (any, error) {
-		meta := objectMeta(side)
 		var err error
-		if objects.Sidecar.VersionID, err = x.putFile(ctx, objects.Sidecar, sidecar, meta); err != nil {
+		if objects.Sidecar.VersionID, err = x.putFile(ctx, objects.Sidecar, sidecar, objectMeta(side)); err != nil {
 			return nil, err
 		}
-		meta[metaPlain], meta[metaPlainSize] = side.Audio.SHA256, strconv.FormatInt(side.Audio.Size, 10)
-		if objects.Audio.VersionID, err = x.putFile(ctx, objects.Audio, audio, meta); err != nil {
+		if objects.Audio.VersionID, err = x.putFile(ctx, objects.Audio, audio, audioMeta(side)); err != nil {
 			return nil, err
 		}
 		return objects, nil
@@ -219,7 +219,7 @@ func (x *redaction) put(ctx context.Context, side *Sidecar, objects objectData, 
 }
 
 func (x *redaction) putFile(ctx context.Context, ref ObjectRef, file *sealedFile, meta map[string]string) (version string, err error) {
-	stored, err := x.Store.Put(ctx, ref.Key, file.file, ref.Size, storage.PutOptions{ContentType: "application/age", Metadata: meta, SHA256: ref.SHA256})
+	stored, err := x.Store.Put(ctx, ref.Key, file.file, ref.Size, storage.PutOptions{ContentType: objectContentType, Metadata: meta, SHA256: ref.SHA256})
 	if err != nil {
 		return "", fmt.Errorf("put %s: %w", ref.Key, err)
 	}

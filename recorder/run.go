@@ -168,7 +168,11 @@ func (r *Recorder) dispatch(ctx context.Context, q *queue) {
 	for len(q.due) > 0 && q.finishing() < r.cfg.Workers {
 		id := q.due[0]
 		q.due = q.due[1:]
-		start(id, func(ctx context.Context) error { return r.finish(ctx, id) })
+		r.busy.Add(1)
+		start(id, func(ctx context.Context) error {
+			defer r.busy.Add(-1)
+			return r.finish(ctx, id)
+		})
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/greffier/greffier/storage"
+	"github.com/greffier/greffier/storage/seal"
 )
 
 // errStoreAway puts off what needs the store: it is known to be away, and somebody else tries.
@@ -72,9 +73,10 @@ func (g *storeGate) until() time.Time {
 	return g.next
 }
 
-// isAway tells an error that any other object would meet as well from one that concerns this object, or our own disk.
+// isAway tells an error that any other object would meet as well from one that concerns this object, or our own disk. The place of
+// the keys counts as the store does.
 func isAway(err error) bool {
-	return errors.Is(err, storage.ErrUnavailable) || errors.Is(err, storage.ErrDenied)
+	return errors.Is(err, storage.ErrUnavailable) || errors.Is(err, storage.ErrDenied) || errors.Is(err, seal.ErrUnavailable)
 }
 
 // doInStore is do for a deed that needs the store, unless that is away.

@@ -19,7 +19,7 @@ import (
 
 // objectKey is where an object of a recording lives: one prefix per class, so that lifecycle is one rule per class.
 func objectKey(s *Sidecar, name string) string {
-	return fmt.Sprintf("rec/%s/%s/%s/%s", s.Class.Name, s.Session.StartedAt.UTC().Format("2006/01/02"), s.ID, name)
+	return fmt.Sprintf("%s%s/%s/%s/%s", storage.RecordingPrefix, s.Class.Name, s.Session.StartedAt.UTC().Format("2006/01/02"), s.ID, name)
 }
 
 // Object metadata in clear: id, class, term, hashes and format version, nothing else.
@@ -43,6 +43,13 @@ func objectMeta(side *Sidecar) map[string]string {
 	}
 }
 
+// audioMeta is what stands in clear with the audio.
+func audioMeta(side *Sidecar) map[string]string {
+	meta := objectMeta(side)
+	meta[metaPlain], meta[metaPlainSize] = side.Audio.SHA256, strconv.FormatInt(side.Audio.Size, 10)
+	return meta
+}
+
 // store puts both sealed files, unlocked, and indexes them. The row it returns is Stored.
 func (r *Recorder) store(ctx context.Context, side *Sidecar) (row catalog.Recording, err error) {
 	if r.gate.shut(r.cfg.Clock()) {
@@ -59,13 +66,14 @@ func (r *Recorder) store(ctx context.Context, side *Sidecar) (row catalog.Record
 	if objects.Sidecar, err = r.staged(side, sidecarName); err != nil {
 		return row, err
 	}
-	meta := objectMeta(side)
 	err = r.doInStore(ctx, EventStored, side.ID, objects, func() (_ any, err error) {
-		if objects.Sidecar.VersionID, err = r.put(ctx, side.ID, sidecarName, objects.Sidecar, meta); err != nil {
+		if err := r.cfg.Keys.Settle(ctx, side.ID); err != nil {
+			return nil, err // what nobody else could open must not leave this machine
+		}
+		if objects.Sidecar.VersionID, err = r.put(ctx, side.ID, sidecarName, objects.Sidecar, objectMeta(side)); err != nil {
 			return nil, err
 		}
-		meta[metaPlain], meta[metaPlainSize] = side.Audio.SHA256, strconv.FormatInt(side.Audio.Size, 10)
-		if objects.Audio.VersionID, err = r.put(ctx, side.ID, side.audioName(), objects.Audio, meta); err != nil {
+		if objects.Audio.VersionID, err = r.put(ctx, side.ID, side.audioName(), objects.Audio, audioMeta(side)); err != nil {
 			return nil, err
 		}
 		return objects, nil
@@ -115,7 +123,7 @@ func (r *Recorder) put(ctx context.Context, id, name string, ref ObjectRef, meta
 		return "", err
 	}
 	defer file.Close()
-	stored, err := r.cfg.Store.Put(ctx, ref.Key, file, ref.Size, storage.PutOptions{ContentType: "application/age", Metadata: meta, SHA256: ref.SHA256})
+	stored, err := r.cfg.Store.Put(ctx, ref.Key, file, ref.Size, storage.PutOptions{ContentType: objectContentType, Metadata: meta, SHA256: ref.SHA256})
 	if err != nil {
 		return "", fmt.Errorf("put %s: %w", name, err)
 	}

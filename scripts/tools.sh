@@ -11,7 +11,8 @@ VERSITYGW_VERSION=v1.8.0
 AGE_VERSION=v1.3.2
 
 # Debian packages, by the program that shows they are there.
-declare -A PACKAGE=([sipp]=sip-tester [sox]=sox [ffmpeg]=ffmpeg [ffprobe]=ffmpeg [tshark]=tshark [openssl]=openssl)
+declare -A PACKAGE=([sipp]=sip-tester [sox]=sox [ffmpeg]=ffmpeg [ffprobe]=ffmpeg [tshark]=tshark [openssl]=openssl
+  [radosgw]=radosgw [ceph-mon]=ceph-mon [ceph-osd]=ceph-osd [ceph]=ceph-common)
 
 # Debian packages of C libraries, by the header that shows they are there: the tests of the build tag amr decode with opencore
 # what vo-amrwbenc encodes; contrib/g729 is built on bcg729.

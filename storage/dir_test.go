@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -242,5 +243,29 @@ func TestDirIsUnavailableWhenItsDiskFails(t *testing.T) {
 	}
 	if err := d.Check(t.Context()); err == nil {
 		t.Error("Check found nothing")
+	}
+}
+
+// TestDirNamesWhatIsNoVersion: what somebody puts between the objects is named, and hides nothing.
+func TestDirNamesWhatIsNoVersion(t *testing.T) {
+	root := t.TempDir()
+	d := newDir(t, root, storage.DirOptions{})
+	ref := put(t, d, "rec/qa/x", "content", storage.PutOptions{})
+	for _, name := range []string{"stray.wav", "rec/qa/x/notes.txt", "rec/qa/x/@not-a-version"} {
+		if err := os.WriteFile(filepath.Join(root, "objects", name), []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var strange []string
+	for v, err := range d.Versions(t.Context(), "") {
+		switch {
+		case errors.Is(err, storage.ErrMismatch):
+			strange = append(strange, v.Key)
+		case err != nil || v != storage.Version{Ref: ref, Current: true}:
+			t.Errorf("%+v, %v", v, err)
+		}
+	}
+	if want := []string{"stray.wav", "rec/qa/x/@not-a-version", "rec/qa/x/notes.txt"}; !slices.Equal(strange, want) {
+		t.Errorf("strange are %q, want %q", strange, want)
 	}
 }

@@ -83,3 +83,71 @@ func (d *Dir) yieldVersions(key string, yield func(Info, error) bool) (more bool
 	}
 	return true, nil
 }
+
+// Versions implements Store. There are no delete markers. A file or directory that belongs to no version is an error of its own.
+func (d *Dir) Versions(ctx context.Context, prefix string) iter.Seq2[Version, error] {
+	return func(yield func(Version, error) bool) {
+		if err := checkPrefix(prefix); err != nil {
+			yield(Version{}, fmt.Errorf("list objects: %w", err))
+			return
+		}
+		if _, err := d.walkVersions(ctx, "", prefix, yield); err != nil {
+			yield(Version{}, dirError(fmt.Errorf("list objects: %w", err)))
+		}
+	}
+}
+
+// walkVersions is walk for Versions. Its names are those of files, too.
+func (d *Dir) walkVersions(ctx context.Context, dir, prefix string, yield func(Version, error) bool) (more bool, err error) {
+	entries, err := os.ReadDir(filepath.Join(d.root, dirObjects, filepath.FromSlash(dir)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, nil // deleted meanwhile
+	}
+	if err != nil {
+		return false, err
+	}
+	var names []string
+	for _, e := range entries {
+		switch version := strings.HasPrefix(e.Name(), versionMark); {
+		case version && e.IsDir() && isDirVersion(e.Name()[len(versionMark):]): // its key yields it
+		case e.IsDir() && !version:
+			names = append(names, dir+e.Name(), dir+e.Name()+"/")
+		case strings.HasPrefix(dir+e.Name(), prefix):
+			name := dir + e.Name()
+			if !yield(Version{Ref: Ref{Key: name}}, fmt.Errorf("list objects: %w: it is no version of an object", ErrMismatch)) {
+				return false, nil
+			}
+		}
+	}
+	sort.Strings(names)
+	for _, name := range names {
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
+		switch isDir := strings.HasSuffix(name, "/"); {
+		case isDir && (strings.HasPrefix(name, prefix) || strings.HasPrefix(prefix, name)):
+			more, err = d.walkVersions(ctx, name, prefix, yield)
+		case !isDir && strings.HasPrefix(name, prefix):
+			more, err = d.yieldRefs(name, yield)
+		default:
+			continue
+		}
+		if err != nil || !more {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+func (d *Dir) yieldRefs(key string, yield func(Version, error) bool) (more bool, err error) {
+	ids, err := d.versions(key)
+	if err != nil {
+		return false, err
+	}
+	for i, id := range ids {
+		if !yield(Version{Ref: Ref{Key: key, VersionID: id}, Current: i == 0}, nil) {
+			return false, nil
+		}
+	}
+	return true, nil
+}

@@ -12,14 +12,19 @@ import (
 
 // Names of our lifecycle rules. A rule with another name is somebody else's, and is never touched.
 const (
-	lifecycleOurs    = "greffier-"
-	lifecycleClass   = "greffier-class-"  // and the class's name
-	lifecycleMarkers = "greffier-markers" // removes delete markers that hide nothing any more
-	lifecycleUploads = "greffier-uploads" // removes the parts of uploads that were never completed
+	lifecycleOurs      = "greffier-"
+	lifecycleClass     = "greffier-class-"     // and the class's name
+	lifecycleDocuments = "greffier-documents-" // and the class's name
+	lifecycleMarkers   = "greffier-markers"    // removes delete markers that hide nothing any more
+	lifecycleUploads   = "greffier-uploads"    // removes the parts of uploads that were never completed
+	ofDocuments        = "-of-documents"       // the same two, where documents stand
 )
 
-// RecordingPrefix is where recordings stand, in a folder for each class.
-const RecordingPrefix = "rec/"
+// Where recordings stand, and documents about them, each in a folder for each class.
+const (
+	RecordingPrefix = "rec/"
+	DocumentPrefix  = "ana/"
+)
 
 const (
 	// noncurrentDays is how long a version stays that a marker hides: the least that there is.
@@ -46,6 +51,8 @@ type LifecycleClass struct {
 	Lock Mode
 	// Mandated says that the law wants them kept: not to lose them counts for more than to be rid of them in time.
 	Mandated bool
+	// Documents is the end of the term of what is written about them, which no lock keeps; nil: nothing is.
+	Documents func(made time.Time) time.Time
 }
 
 // A LifecycleRule is a rule by which the service itself removes what is over. Days are whole days from the upload on.
@@ -82,13 +89,13 @@ func (r LifecycleRule) String() string {
 	return fmt.Sprintf("%s %s: %s", r.ID, r.Prefix, strings.Join(parts, ", "))
 }
 
-// LifecycleRules gives the rules for classes: one each, and two for all. slack is by how many days the service may be late beyond the
+// LifecycleRules gives the rules for classes: one each for its recordings and for its documents, and two for all of either. slack is by how many days the service may be late beyond the
 // whole days that every service counts in.
 func LifecycleRules(classes []LifecycleClass, slack int) ([]LifecycleRule, error) {
 	if slack < 0 || slack > MaxLifecycleSlack {
 		return nil, fmt.Errorf("make lifecycle rules: %w: slack of %d days, write 0 to %d", ErrInvalid, slack, MaxLifecycleSlack)
 	}
-	var out []LifecycleRule
+	var out, documents []LifecycleRule
 	for _, c := range classes {
 		if err := checkPrefix(RecordingPrefix + c.Name + "/"); err != nil || c.Name == "" || c.Until == nil {
 			return nil, fmt.Errorf("make lifecycle rules: %w: class %q", ErrInvalid, c.Name)
@@ -96,12 +103,30 @@ func LifecycleRules(classes []LifecycleClass, slack int) ([]LifecycleRule, error
 		out = append(out, LifecycleRule{
 			ID: lifecycleClass + c.Name, Prefix: RecordingPrefix + c.Name + "/", Days: expiryDays(c, slack), NoncurrentDays: noncurrentDays,
 		})
+		if c.Documents != nil {
+			// Written after the call, and kept from its end: the rule comes late, and never early.
+			documents = append(documents, LifecycleRule{
+				ID: lifecycleDocuments + c.Name, Prefix: DocumentPrefix + c.Name + "/", Days: longestDays(c.Documents), NoncurrentDays: noncurrentDays,
+			})
+		}
 	}
-	slices.SortFunc(out, func(a, b LifecycleRule) int { return strings.Compare(a.ID, b.ID) })
-	return append(out,
+	byID := func(a, b LifecycleRule) int { return strings.Compare(a.ID, b.ID) }
+	slices.SortFunc(out, byID)
+	slices.SortFunc(documents, byID)
+	out = append(out, documents...)
+	out = append(out,
 		LifecycleRule{ID: lifecycleMarkers, Prefix: RecordingPrefix, Markers: true},
-		LifecycleRule{ID: lifecycleUploads, Prefix: RecordingPrefix, AbortDays: abortDays}), nil
+		LifecycleRule{ID: lifecycleUploads, Prefix: RecordingPrefix, AbortDays: abortDays})
+	if len(documents) > 0 {
+		out = append(out,
+			LifecycleRule{ID: lifecycleMarkers + ofDocuments, Prefix: DocumentPrefix, Markers: true},
+			LifecycleRule{ID: lifecycleUploads + ofDocuments, Prefix: DocumentPrefix, AbortDays: abortDays})
+	}
+	return out, nil
 }
+
+// optional tells a rule that nothing depends on: some services do not know such a rule, and refuse it.
+func (r LifecycleRule) optional() bool { return strings.HasPrefix(r.ID, lifecycleUploads) }
 
 // expiryDays is after how many days an object of a class is to be hidden.
 //
@@ -184,7 +209,7 @@ func PlanLifecycle(want []LifecycleRule, have Lifecycle) LifecyclePlan {
 		if there && old == w {
 			continue
 		}
-		c := LifecycleChange{Want: w, Optional: !there && w.ID == lifecycleUploads}
+		c := LifecycleChange{Want: w, Optional: !there && w.optional()}
 		if there {
 			c.Was = &old
 			c.Shorter = w.Days < old.Days

@@ -108,12 +108,17 @@ func TestLifecycleRules(t *testing.T) {
 	class := func(name string) storage.LifecycleClass {
 		return storage.LifecycleClass{Name: name, Until: calendar(0, 6, 0), Lock: storage.Governance}
 	}
-	got, err := storage.LifecycleRules([]storage.LifecycleClass{class("sales"), class("qa")}, 0)
+	documented := class("sales")
+	documented.Documents = calendar(1, 0, 0)
+	got, err := storage.LifecycleRules([]storage.LifecycleClass{documented, class("qa")}, 0)
 	want := []storage.LifecycleRule{
 		{ID: "greffier-class-qa", Prefix: "rec/qa/", Days: 181, NoncurrentDays: 1},
 		{ID: "greffier-class-sales", Prefix: "rec/sales/", Days: 181, NoncurrentDays: 1},
+		{ID: "greffier-documents-sales", Prefix: "ana/sales/", Days: 366, NoncurrentDays: 1},
 		{ID: "greffier-markers", Prefix: "rec/", Markers: true},
 		{ID: "greffier-uploads", Prefix: "rec/", AbortDays: 1},
+		{ID: "greffier-markers-of-documents", Prefix: "ana/", Markers: true},
+		{ID: "greffier-uploads-of-documents", Prefix: "ana/", AbortDays: 1},
 	}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("%v\n%s", err, diff)

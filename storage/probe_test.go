@@ -225,6 +225,8 @@ func TestJudge(t *testing.T) {
 		switch name {
 		case "versioning":
 			want = storage.Unversioned
+		case "if-none-match", "if-none-match-multipart":
+			want = storage.WormVerified
 		case "lifecycle":
 			want = storage.NoLifecycle
 		}

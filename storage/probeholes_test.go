@@ -169,8 +169,8 @@ func testProbeFindsHoles(t *testing.T, m *storagetest.MinIO) {
 		"bypass governance":  {open: []string{"bypass governance"}, level: storage.WormPartial, want: map[string]string{"writer-bypass": "allowed"}},
 		"hold":               {open: []string{"hold"}, level: storage.WormPartial, want: map[string]string{"legal-hold": "allowed"}},
 		"batch":              {open: []string{"batch"}, level: storage.WormPartial, want: map[string]string{"batch-delete": "both deleted"}},
-		"once":               {open: []string{"once"}, level: storage.WormPartial, want: map[string]string{"if-none-match": "allowed"}},
-		"once parts":         {open: []string{"once parts"}, level: storage.WormPartial, want: map[string]string{"if-none-match-multipart": "allowed"}},
+		"once":               {open: []string{"once"}, level: storage.WormVerified, want: map[string]string{"if-none-match": "allowed"}},
+		"once parts":         {open: []string{"once parts"}, level: storage.WormVerified, want: map[string]string{"if-none-match-multipart": "allowed"}},
 		"no lifecycle":       {open: []string{"no lifecycle"}, level: storage.NoLifecycle, want: map[string]string{"lifecycle": "not readable"}},
 		"lies": {open: []string{"lies"}, level: storage.WormPartial, want: map[string]string{
 			"compliance-delete": "ignored", "compliance-delete-bypass": "ignored", "governance-delete": "ignored", "writer-bypass": "ignored", "legal-hold": "ignored"}},

@@ -321,7 +321,7 @@ func batchWord(expired, locked bool) string {
 	case expired:
 		return gotHalf
 	}
-	return "none deleted"
+	return gotNone
 }
 
 // wait waits until a time by the service's clock.

@@ -23,6 +23,44 @@ func rolePolicy(t *testing.T, role string) string {
 	return string(b)
 }
 
+// TestKeysRole: the credentials for keys can do all that a KeyBucket does, and neither give the bucket versions nor read another.
+func TestKeysRole(t *testing.T) {
+	ctx, m := t.Context(), storagetest.StartMinIO(t)
+	_, root := m.NewKeyBucket(t)
+	cfg := limited(t, m, root.Bucket, rolePolicy(t, "keys"))
+	k, err := storage.NewKeyBucket(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range []error{
+		k.Check(ctx), k.Put(ctx, "a/b", nil, []byte("one")), k.Put(ctx, "a/b", []byte("one"), []byte("two")), k.Remove(ctx, "a/b"), k.Remove(ctx, "a/b"),
+	} {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if got := names(t, k, ""); len(got) > 0 {
+		t.Errorf("left: %q", got)
+	}
+	raw, err := minio.New(strings.TrimPrefix(cfg.Endpoint, "https://"), &minio.Options{
+		Creds: credentials.NewStaticV4(cfg.AccessKey, string(cfg.SecretKey), string(cfg.SessionToken)), Secure: true, Transport: rawTransport(t, cfg.CAFile).Transport,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := raw.EnableVersioning(ctx, root.Bucket); err == nil {
+		t.Error("it gave the bucket versions")
+	}
+	if err := newStore(t, limitedTo(cfg, m.NewBucket(t).Bucket())).Check(ctx); err == nil {
+		t.Error("it reads another bucket")
+	}
+}
+
+func limitedTo(cfg storage.S3Config, bucket string) storage.S3Config {
+	cfg.Bucket = bucket
+	return cfg
+}
+
 // TestRoles tries every deed with every role's credentials on a real MinIO: each can do its own, and nothing else.
 func TestRoles(t *testing.T) {
 	m := storagetest.StartMinIO(t)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"net/http"
 	"strings"
 	"time"
@@ -236,45 +235,6 @@ func (s *S3) refused(ctx context.Context, ref Ref, asked time.Time, err error) e
 		return fmt.Errorf("%w: %v, legal hold %t: %s", ErrLocked, info.Retention, info.LegalHold, response.Message)
 	}
 	return mapped
-}
-
-// List implements Store. The listing of S3 has no metadata and no retention: each version costs a request.
-func (s *S3) List(ctx context.Context, prefix string) iter.Seq2[Info, error] {
-	return func(yield func(Info, error) bool) {
-		if err := checkPrefix(prefix); err != nil {
-			yield(Info{}, fmt.Errorf("list objects: %w", err))
-			return
-		}
-		if err := ctx.Err(); err != nil {
-			yield(Info{}, fmt.Errorf("list objects: %w", err))
-			return
-		}
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
-		for object := range s.core.ListObjectsIter(ctx, s.bucket, minio.ListObjectsOptions{Prefix: prefix, Recursive: true, WithVersions: true}) {
-			if object.Err != nil {
-				yield(Info{}, fmt.Errorf("list objects: %w", s3Error(ctx, object.Err)))
-				return
-			}
-			if object.IsDeleteMarker {
-				continue
-			}
-			ref := Ref{Key: object.Key, VersionID: object.VersionID}
-			info, err := s.stat(ctx, ref)
-			if errors.Is(err, ErrNotFound) {
-				continue // deleted meanwhile
-			}
-			if err != nil {
-				info, err = Info{Ref: ref}, fmt.Errorf("list objects: %s: %w", object.Key, err)
-			}
-			if !yield(info, err) {
-				return
-			}
-		}
-		if err := ctx.Err(); err != nil {
-			yield(Info{}, fmt.Errorf("list objects: %w", err))
-		}
-	}
 }
 
 // Bucket is the name of the bucket.

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -391,10 +392,16 @@ func TestS3LiesAreNoticed(t *testing.T) {
 		{"no version", map[string]string{"X-Amz-Version-Id": ""}, storage.ErrMismatch},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			var written atomic.Bool
 			s := answering(t, func(w http.ResponseWriter, r *http.Request) {
 				_, _ = io.Copy(io.Discard, r.Body)
+				if r.Method == http.MethodHead && !written.Load() {
+					w.WriteHeader(http.StatusNotFound)
+					return
+				}
 				w.Header().Set("X-Amz-Version-Id", "v1")
 				if r.Method != http.MethodHead {
+					written.Store(r.Method == http.MethodPut)
 					return
 				}
 				h := map[string]string{

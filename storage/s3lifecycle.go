@@ -60,7 +60,7 @@ func (s *S3) applyLifecycle(ctx context.Context, want []LifecycleRule) (have Lif
 	}
 	err = set(rules)
 	if status := minio.ToErrorResponse(err).StatusCode; status == http.StatusBadRequest || status == http.StatusNotImplemented {
-		rules = slices.DeleteFunc(rules, func(r LifecycleRule) bool { return r.ID == lifecycleUploads })
+		rules = slices.DeleteFunc(rules, LifecycleRule.optional)
 		err = set(rules)
 	}
 	if err != nil {
@@ -146,9 +146,14 @@ func prefixOf(r lifecycle.Rule) string {
 	return r.Prefix
 }
 
-// covers tells a rule of others that removes something where recordings stand.
+// covers tells a rule of others that removes something where ours stands.
 func covers(r lifecycle.Rule) bool {
 	p := prefixOf(r)
 	removes := !r.Expiration.IsDaysNull() || !r.Expiration.IsDateNull() || !r.NoncurrentVersionExpiration.IsDaysNull() || !r.AllVersionsExpiration.IsNull()
-	return r.Status == lifecycleEnabled && removes && (strings.HasPrefix(RecordingPrefix, p) || strings.HasPrefix(p, RecordingPrefix))
+	for _, ours := range []string{RecordingPrefix, DocumentPrefix} {
+		if r.Status == lifecycleEnabled && removes && (strings.HasPrefix(ours, p) || strings.HasPrefix(p, ours)) {
+			return true
+		}
+	}
+	return false
 }

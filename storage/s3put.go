@@ -52,14 +52,29 @@ func (s *S3) put(ctx context.Context, key string, r io.ReaderAt, size int64, o P
 	if o.SHA256 != "" && o.SHA256 != c.sum {
 		return Ref{}, fmt.Errorf("%w: SHA-256 is %s, want %s", ErrMismatch, c.sum, o.SHA256)
 	}
-	versionID, err := s.upload(ctx, key, c, o)
-	if err != nil {
-		if !alreadyThere(err) {
-			return Ref{}, s3Error(ctx, err)
-		}
-		return s.adopt(ctx, key, c, o, err)
+	// Some services do not know the condition that the key is free. To look first makes a repeated put of the same no second version there,
+	// either; only of two at the same time each may make one.
+	if info, err := s.stat(ctx, Ref{Key: key}); err == nil {
+		return s.adopt(ctx, info, c, o)
+	} else if errors.Is(err, ErrUnavailable) || ctx.Err() != nil {
+		return Ref{}, err
 	}
-	return s.readBack(ctx, Ref{Key: key, VersionID: versionID}, c, o)
+	versionID, err := s.upload(ctx, key, c, o)
+	if err == nil {
+		return s.readBack(ctx, Ref{Key: key, VersionID: versionID}, c, o)
+	}
+	if !alreadyThere(err) {
+		return Ref{}, s3Error(ctx, err)
+	}
+	info, statErr := s.stat(ctx, Ref{Key: key})
+	if errors.Is(statErr, ErrNotFound) {
+		// Whatever was there is gone, or hidden: the next attempt will write.
+		return Ref{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	if statErr != nil {
+		return Ref{}, statErr
+	}
+	return s.adopt(ctx, info, c, o)
 }
 
 // alreadyThere says whether the service answered that the key has an object, or that an upload was completed before: by an attempt
@@ -70,15 +85,7 @@ func alreadyThere(err error) bool {
 }
 
 // adopt answers a Put of what is there already.
-func (s *S3) adopt(ctx context.Context, key string, c *content, o PutOptions, cause error) (Ref, error) {
-	info, err := s.stat(ctx, Ref{Key: key})
-	if errors.Is(err, ErrNotFound) {
-		// Whatever was there is gone, or hidden: the next attempt will write.
-		return Ref{}, fmt.Errorf("%w: %w", ErrUnavailable, cause)
-	}
-	if err != nil {
-		return Ref{}, err
-	}
+func (s *S3) adopt(ctx context.Context, info Info, c *content, o PutOptions) (Ref, error) {
 	if info.SHA256 != c.sum || info.Size != c.size {
 		return Ref{}, fmt.Errorf("%w (version %s)", ErrExists, info.VersionID)
 	}
@@ -96,6 +103,11 @@ func (s *S3) readBack(ctx context.Context, ref Ref, c *content, o PutOptions) (R
 		return Ref{}, fmt.Errorf("%w: the service gave no version id: enable versioning and object lock on the bucket", ErrMismatch)
 	}
 	info, err := s.stat(ctx, ref)
+	if err == nil && info.Retention.IsZero() && !o.Retention.IsZero() { // some services lose it when an object is put together of parts
+		if err = s.lock(ctx, ref, o.Retention); err == nil {
+			info, err = s.stat(ctx, ref)
+		}
+	}
 	if err != nil {
 		return Ref{}, err
 	}

@@ -46,6 +46,13 @@ type Info struct {
 	LegalHold   bool
 }
 
+// A Version is one of a key's, as a listing names it.
+type Version struct {
+	Ref
+	Current bool // the newest of its key
+	Marker  bool // a delete marker: it has no bytes, and hides what is older when it is current
+}
+
 // DefaultContentType is that of objects put without one.
 const DefaultContentType = "application/octet-stream"
 
@@ -108,6 +115,12 @@ type Store interface {
 	// and newest first, each with its whole Info. An error with a Ref in its Info is about that version alone, and the sequence
 	// goes on; any other error ends it. What is written or deleted meanwhile may or may not be seen.
 	List(ctx context.Context, prefix string) iter.Seq2[Info, error]
+
+	// Versions yields every version of every key that begins with prefix, delete markers among them, ordered by key and newest first. It
+	// asks for nothing but the listing, and is cheap; it names also what no Put has written. An error with a Ref in its Version is about
+	// something there that is no version of an object, and the sequence goes on; any other error ends it. What is written or deleted
+	// meanwhile may or may not be seen.
+	Versions(ctx context.Context, prefix string) iter.Seq2[Version, error]
 
 	// Check says whether the store can keep its promises as it is set up; if not, the error tells the operator what to do.
 	Check(ctx context.Context) error

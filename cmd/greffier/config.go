@@ -30,6 +30,7 @@ type Config struct {
 	Spool   SpoolConfig   `yaml:"spool" embed:"" prefix:"spool-"`
 	Keys    KeysConfig    `yaml:"keys" embed:"" prefix:"keys-"`
 	Catalog CatalogConfig `yaml:"catalog" embed:"" prefix:"catalog-"`
+	Verify  VerifyConfig  `yaml:"verify" embed:"" prefix:"verify-"`
 	Log     LogConfig     `yaml:"log" embed:"" prefix:"log-"`
 }
 
@@ -272,8 +273,15 @@ type SpoolConfig struct {
 	Workers int `yaml:"workers" default:"2"`
 }
 
-// A KeysConfig says what the keys of recordings are wrapped by. docs/decisions/0019 tells how.
+// A KeysConfig says where the keys of recordings lie, and what they are wrapped by. docs/keys.md tells how.
 type KeysConfig struct {
+	// Where wrapped keys lie: dir, keys in the data directory; bucket, an S3 bucket that several machines may share; or database,
+	// keys.db in the data directory. After a change from dir, `greffier keys move` brings the keys there that were made before;
+	// another change needs a copy of all that lies there.
+	Store string `yaml:"store" default:"dir" enum:"dir,bucket,database"`
+
+	Bucket KeyBucketConfig `yaml:"bucket" embed:"" prefix:"bucket-"`
+
 	// Key-encryption key: file, which is secrets/kek.age in the data directory, or a service's: hashivault://HOST:PORT/MOUNT/KEY for
 	// Vault Transit; awskms://, gcpkms:// or azurekeyvault:// in a program built with the tag cloudkms. After a change,
 	// `greffier keys rotate` wraps every key by the new one.
@@ -298,6 +306,45 @@ type CatalogConfig struct {
 
 	// File that holds the password, readable by this program only. It is read for each connection, so an agent may renew it.
 	PasswordFile string `yaml:"password_file" placeholder:"FILE"`
+}
+
+// A KeyBucketConfig is a bucket for keys on an S3 service.
+type KeyBucketConfig struct {
+	// Address of the service without scheme, as s3.fr-par.scw.cloud or minio.example:9000.
+	Endpoint string `yaml:"endpoint" placeholder:"HOST"`
+
+	// Region; absent: the service is asked.
+	Region string `yaml:"region"`
+
+	// Bucket, which must exist and holds nothing else. Its versioning must never have been enabled: else a key that is destroyed would
+	// still be there. The server tries, before it writes, whether the service keeps conditional writes.
+	Bucket string `yaml:"bucket"`
+
+	// Put the bucket into the path instead of the host name, as services without wildcard names need.
+	PathStyle bool `yaml:"path_style"`
+
+	// Access key, which should be another than that of the recordings; its secret comes from secret_key_file. Absent: the usual AWS_
+	// and MINIO_ variables, then ~/.aws/credentials.
+	AccessKey string `yaml:"access_key"`
+
+	// File that holds the secret key, readable by this program only.
+	SecretKeyFile string `yaml:"secret_key_file" placeholder:"FILE"`
+
+	// PEM file with the certificate authority of the service; absent: the system's.
+	CAFile string `yaml:"ca_file" placeholder:"FILE"`
+
+	// Talk plain HTTP to the service. For a loopback address only.
+	Insecure bool `yaml:"insecure"`
+}
+
+// A VerifyConfig is the verification that a server makes of everything it keeps, once a day. docs/verify.md tells what it finds.
+type VerifyConfig struct {
+	// Time of the day, by the machine's clock and time zone, at which everything is verified, as "03:30", or off. It begins up to twenty
+	// minutes later; one that was missed is made soon after the next start. Of the servers that share a catalog one makes it.
+	Daily string `yaml:"daily" default:"03:30" placeholder:"HH:MM"`
+
+	// Bytes a second that are read for it at most. While a recording is being finished it waits.
+	Rate uint64 `yaml:"rate" default:"10485760"`
 }
 
 // A LogConfig is the program's own log on standard error. It holds no names, numbers or audio.

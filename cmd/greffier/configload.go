@@ -205,8 +205,16 @@ func (c Config) check() error {
 	} else if c.SIP.TLSCert == "" && (c.SIP.TLSClientCA != "" || c.SIP.listensOnTLS()) {
 		problems = append(problems, errors.New("sip.listen and sip.tls_client_ca: TLS needs a certificate; set sip.tls_cert and sip.tls_key"))
 	}
-	if err := c.Consent.check(); err != nil {
+	if err := errors.Join(c.Consent.check(), c.Verify.check()); err != nil {
 		problems = append(problems, err)
+	}
+	if b := c.Keys.Bucket; c.Keys.Store == keysInBucket {
+		switch {
+		case b.Endpoint == "" || b.Bucket == "":
+			problems = append(problems, errors.New("keys.bucket: endpoint and bucket are needed"))
+		case c.Store.Type == "s3" && b.Endpoint == c.Store.S3.Endpoint && b.Bucket == c.Store.S3.Bucket:
+			problems = append(problems, errors.New("keys.bucket: keys need a bucket of their own, without the versions that recordings need"))
+		}
 	}
 	for i, u := range append([]string{c.Keys.KEK}, c.Keys.Former...) {
 		if u == kekInFile && i == 0 {

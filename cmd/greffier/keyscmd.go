@@ -16,6 +16,7 @@ type keysCmd struct {
 	Status keysStatusCmd `cmd:"" help:"Show which key-encryption keys there are, and how many keys each wraps."`
 	Rotate keysRotateCmd `cmd:"" help:"Wrap every key by a new key-encryption key."`
 	Replay keysReplayCmd `cmd:"" help:"Destroy again what the audit log says was destroyed, as after a restore."`
+	Move   keysMoveCmd   `cmd:"" help:"Bring the keys of the data directory to where keys.store says."`
 }
 
 type keysStatusCmd struct {
@@ -25,10 +26,12 @@ type keysStatusCmd struct {
 
 // keysStatus is what `keys status --json` prints.
 type keysStatus struct {
-	KEK       string       `json:"kek"` // as configured
+	KEK       string       `json:"kek"`   // as configured
+	Store     string       `json:"store"` // as configured
 	KEKs      []kekStatus  `json:"keks"`
 	Unnamed   int          `json:"unnamed"` // keys that an older version wrapped, which name no key-encryption key
 	Destroyed int          `json:"destroyed"`
+	Waiting   int          `json:"waiting"` // keys on this machine only, where the store is not dir
 	Rotation  *rotatedKeys `json:"rotation,omitempty"`
 	Problem   string       `json:"problem,omitempty"` // why the key-encryption key cannot be used now
 }
@@ -58,7 +61,7 @@ func (c keysStatusCmd) Run(ctx context.Context, s streams) error {
 	}
 	members := map[string]seal.Member{}
 	if p.ring != nil {
-		list, err := p.ring.Members()
+		list, err := p.ring.Members(ctx)
 		if err != nil {
 			return err
 		}
@@ -66,7 +69,7 @@ func (c keysStatusCmd) Run(ctx context.Context, s streams) error {
 			members[m.ID] = m
 		}
 	}
-	out := keysStatus{KEK: cfg.Keys.KEK, Unnamed: status.Wrapped[""], Destroyed: status.Destroyed}
+	out := keysStatus{KEK: cfg.Keys.KEK, Store: cfg.Keys.Store, Waiting: status.Waiting, Unnamed: status.Wrapped[""], Destroyed: status.Destroyed}
 	for i, id := range status.KEKs {
 		out.KEKs = append(out.KEKs, kekStatus{ID: id, Wraps: i == 0, Known: true, Keys: status.Wrapped[id], Service: members[id].Service, Created: members[id].Created})
 	}
@@ -104,6 +107,9 @@ func (k keysStatus) text() string {
 		fmt.Fprintf(&b, "%d keys were wrapped by an older version, and name no key-encryption key\n", k.Unnamed)
 	}
 	fmt.Fprintf(&b, "%d keys are destroyed", k.Destroyed)
+	if k.Waiting > 0 {
+		fmt.Fprintf(&b, "\n%d keys are on this machine only: of calls that have not been stored, or from before keys.store was %s (`greffier keys move`)", k.Waiting, k.Store)
+	}
 	if k.Rotation != nil {
 		fmt.Fprintf(&b, "\na rotation to %s was cut off: run `greffier keys rotate` again", k.Rotation.To)
 	}
@@ -178,4 +184,27 @@ func (c keysReplayCmd) Run(ctx context.Context, s streams) error {
 	}
 	text := fmt.Sprintf("%d keys are destroyed by the audit log; %d were there again, %d tombstones were missing", rep.Ended, rep.Destroyed, rep.Tombstones)
 	return tell(s.out, c.JSON, rep, text)
+}
+
+type keysMoveCmd struct {
+	located
+	JSON bool `name:"json" help:"Print JSON."`
+}
+
+func (keysMoveCmd) Help() string {
+	return "Set keys.store and restart the server first: it finds keys in both places. Each key is destroyed here when it is there. The server may run; what was cut off goes on when the command is given again."
+}
+
+func (c keysMoveCmd) Run(ctx context.Context, s streams) error {
+	p, err := c.open(ctx, witnesses)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	each := progress(s.err, "moved")
+	done, err := p.archive.MoveKeys(ctx, operator(), func(d seal.Moved) { each(d.Keys + d.Tombstones) })
+	if err != nil {
+		return fmt.Errorf("%w (give the command again: it goes on where it was cut off)", err)
+	}
+	return tell(s.out, c.JSON, done, fmt.Sprintf("%d keys and %d tombstones are where keys.store says", done.Keys, done.Tombstones))
 }

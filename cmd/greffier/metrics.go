@@ -107,6 +107,25 @@ func (m *metrics) tested(s *selftest) {
 	}
 }
 
+// verified adds what the last round found. Without any there are no findings to tell of, and the time is 0.
+func (m *metrics) verified(r *rounds) {
+	gauge := func(name, help string, labels prometheus.Labels, f func(roundSeen) float64) {
+		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, func() float64 {
+			if last := r.last.Load(); last != nil {
+				return f(*last)
+			}
+			return 0
+		}))
+	}
+	gauge("greffier_verify_last_success_timestamp_seconds", "When everything was last verified to the end, whatever was found; 0: not yet.", nil, func(s roundSeen) float64 {
+		return float64(s.ended.UnixMilli()) / 1000
+	})
+	gauge("greffier_verify_duration_seconds", "How long that took.", nil, func(s roundSeen) float64 { return s.took.Seconds() })
+	for _, kind := range recorder.FindingKinds() {
+		gauge("greffier_verify_findings", "What it found, by kind.", prometheus.Labels{"kind": string(kind)}, func(s roundSeen) float64 { return float64(s.findings[kind]) })
+	}
+}
+
 // observe counts a deed, or a warning of one of the names that package siprec has.
 func (m *metrics) observe(o recorder.Observation) {
 	if o.Warning != "" {

@@ -44,6 +44,7 @@ const storeFile = "store-id"
 type parts struct {
 	archive      recorder.Archive
 	ring         *seal.Ring     // nil: the key-encryption key is in a file
+	keyPlace     *keyPlace      // nil: the keys are in the data directory
 	policy       *policy.Policy // of a server only
 	token        string
 	adminToken   string // of a server only
@@ -104,8 +105,11 @@ func openParts(ctx context.Context, c Config, want access) (p *parts, err error)
 
 func (p *parts) openArchive(ctx context.Context, c Config, want access, fresh bool) error {
 	a := &p.archive
-	a.PseudonymKey = p.pseudonymKey
+	a.PseudonymKey, a.Holder = p.pseudonymKey, recorder.NewHolder()
 	a.AuditDir, a.SpoolDir = filepath.Join(c.DataDir, auditDir), filepath.Join(c.DataDir, spoolDir)
+	if err := sameKeys(c, want == serves); err != nil {
+		return err
+	}
 	if err := p.openKeys(ctx, c, want, fresh); err != nil {
 		return err
 	}
@@ -153,6 +157,9 @@ func sameStore(c Config, mayWrite bool) error {
 // Close closes in the reverse order: the audit log last.
 func (p *parts) Close() error {
 	var errs []error
+	if p.keyPlace != nil {
+		errs = append(errs, p.keyPlace.close())
+	}
 	if p.archive.Catalog != nil {
 		errs = append(errs, p.archive.Catalog.Close())
 	}

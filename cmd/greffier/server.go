@@ -48,6 +48,7 @@ type Main struct {
 	http     *http.Server
 	metrics  *metrics
 	selftest *selftest
+	rounds   *rounds
 
 	admission *admission
 	guarded   *guardMetrics
@@ -163,13 +164,17 @@ func (m *Main) open(ctx context.Context) (err error) {
 		Codecs:  codec.Set{G729: c.Media.G729},
 		Policy:  m.lists.Policy, Directory: m.lists.Directory, Objectors: m.lists.Objectors, Receiver: m.receiver, Spool: m.spool, Keys: a.Keys, Store: a.Store, Eraser: a.Eraser, Catalog: a.Catalog, Audit: a.Audit,
 		PseudonymKey: m.parts.pseudonymKey, FactsKey: m.parts.factsKey, MinFree: c.Spool.MinFree, Workers: c.Spool.Workers, Log: m.log.Named("recorder"), Observe: m.metrics.observe,
-		MissingAfter: c.Media.Missing, Profiles: profiles,
+		MissingAfter: c.Media.Missing, Profiles: profiles, Holder: a.Holder,
 	})
 	if err != nil {
 		return err
 	}
 	m.metrics.watch(m.recorder, m.spool)
 	m.metrics.tested(m.selftest)
+	if m.rounds, err = m.newRounds(); err != nil {
+		return err
+	}
+	m.metrics.verified(m.rounds)
 	m.admission = &admission{
 		gauges:     gauges{disk: m.recorder.Ready, media: m.receiver.Stats, ports: m.receiver.FreePorts, backlog: m.spool.Backlog, cpu: readCPU},
 		maxBacklog: c.Spool.MaxBacklog, log: m.log.Named("admission"), now: time.Now,
@@ -277,11 +282,12 @@ func (m *Main) serve(ctx context.Context, listener net.Listener) error {
 	start("lists", m.lists.run)
 	start("selftest", m.selftest.run)
 	start("alarm", m.recorder.Alarm)
+	start("verify", m.rounds.run)
 	replayed := make(chan struct{})
 	start("keys", func(ctx context.Context) error {
-		m.replayKeys(ctx)
+		done := m.replayKeys(ctx)
 		close(replayed)
-		return m.keepKeys(ctx)
+		return m.keepKeys(ctx, done)
 	})
 	start("hangup", m.reloadAtHangup())
 	start("http", func(ctx context.Context) error {

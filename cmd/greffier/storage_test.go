@@ -136,6 +136,13 @@ func TestStorageCheck(t *testing.T) {
 	if len(tests) != 1 || !strings.Contains(string(tests[0].Data), `"level":"worm-verified"`) || strings.Count(string(tests[0].Data), `"name"`) != 20 {
 		t.Errorf("events of the self-test: %v", tests)
 	}
+	s.stop()
+	if out, code := cliRun(t, "storage", "check", "-c", config, "--data-dir", dir); code != exitOK {
+		t.Errorf("exit %d: %s", code, out)
+	}
+	if tests := events(t, dir, eventSelftest); len(tests) != 2 {
+		t.Errorf("%d events of the self-test after a check by hand, want 2", len(tests))
+	}
 	dirs := t.TempDir()
 	start(t, dirs, recordAll)
 	if tests := events(t, dirs, eventSelftest); len(tests) != 1 || !strings.Contains(string(tests[0].Data), `"level":"software-lock"`) {

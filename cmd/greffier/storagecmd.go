@@ -2,11 +2,17 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
+	"time"
 
+	"github.com/greffier/greffier/audit"
 	"github.com/greffier/greffier/policy"
 	"github.com/greffier/greffier/storage"
 )
@@ -54,7 +60,7 @@ func (storageCheckCmd) Help() string {
 }
 
 func (c storageCheckCmd) Run(ctx context.Context, s streams) error {
-	_, store, classes, err := c.open()
+	cfg, store, classes, err := c.open()
 	if err != nil {
 		return err
 	}
@@ -71,9 +77,28 @@ func (c storageCheckCmd) Run(ctx context.Context, s streams) error {
 	} else {
 		err = printReport(s.out, rep, classes)
 	}
+	if err == nil {
+		err = witnessCheck(ctx, cfg, rep)
+	}
 	if err == nil && (rep.Level == storage.WormPartial || rep.Level == storage.Unversioned) {
 		err = errQuiet
 	}
+	return err
+}
+
+// witnessCheck puts what was found into the audit log of the data directory that the store belongs to. A store is checked before the first
+// start, too, and beside another: then there is none.
+func witnessCheck(ctx context.Context, cfg Config, rep storage.Report) (err error) {
+	dir := filepath.Join(cfg.DataDir, auditDir)
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) || sameStore(cfg, false) != nil {
+		return nil
+	}
+	log, err := audit.Open(dir, audit.Options{Source: "greffier"})
+	if err != nil {
+		return fmt.Errorf("the store was checked, and that is not witnessed: %w", err)
+	}
+	defer func() { err = errors.Join(err, log.Close()) }()
+	_, err = log.Append(ctx, audit.Event{Time: time.Now(), Type: eventSelftest, Data: rep})
 	return err
 }
 

@@ -23,7 +23,7 @@ func lifecycleClasses(classes []policy.Class) []storage.LifecycleClass {
 		if c.Lock == policy.NoLock {
 			lock = ""
 		}
-		out = append(out, storage.LifecycleClass{Name: c.Name, Until: c.Until, Lock: lock, Mandated: c.Mandate != ""})
+		out = append(out, storage.LifecycleClass{Name: c.Name, Until: c.Until, Lock: lock, Mandated: c.Mandate != "", Documents: c.DocumentsUntil})
 	}
 	return out
 }

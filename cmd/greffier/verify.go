@@ -45,7 +45,7 @@ func printVerify(w io.Writer, rep recorder.VerifyReport) error {
 		fmt.Fprintf(w, "notice: %s\n", n)
 	}
 	for _, p := range rep.Problems {
-		fmt.Fprintf(w, "PROBLEM: %s\n", p)
+		fmt.Fprintf(w, "PROBLEM: %s: %s\n", p.Kind, p)
 	}
 	verdict := "store, catalog, keys and audit log agree"
 	if n := len(rep.Problems); n > 0 {

@@ -1,7 +1,7 @@
 // Package seal gives every recording a key of its own, so that destroying one key erases one recording, wherever its copies are.
 //
 // A [Key] is a hybrid identity of age: ML-KEM-768 and X25519. Those that older versions made are X25519. What it encrypts is an age file
-// that the age command, 1.3 or later, opens with the identity. Keys are kept by [Keys], one file each, wrapped by a key-encryption key,
+// that the age command, 1.3 or later, opens with the identity. Keys are kept by [Keys] on a [Shelf], one file each, wrapped by a key-encryption key,
 // a [KEK]: [LocalFile] needs nothing else, and a [Ring] stands between the keys and a [Service], as HashiCorp Vault.
 // Whoever holds the key-encryption key and a wrapped key can read the recording, without this program:
 //
@@ -18,6 +18,9 @@
 //	DIR/rotation.json         while keys are being wrapped anew: {"version": 1, "started": RFC 3339, "to": KEK, "from": [KEK...]}
 //	DIR/lock, DIR/rotate.lock flock(2)ed: shared to make or destroy a key, exclusively to put one in another's place; for a rotation
 //	DIR/SHARD/ID.destroyed    a tombstone: {"version": 1, "id": ID, "destroyed": RFC 3339}. It stays, and outweighs a key file
+//	DIR/SHARD/ID.sent         of a porch: the shared shelf may have been told of ID
+//
+// A [Shelf] that is no directory holds the same under the same names, without DIR, locks and marks.
 //
 // Files are 0600, directories 0700. What is wrapped is text of exactly three lines, which is also an identity file of age:
 //

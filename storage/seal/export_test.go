@@ -17,10 +17,22 @@ var (
 func Payload(k *Key) []byte { return k.payload() }
 
 // Path is where something about id lies.
-func (k *Keys) Path(id, suffix string) string { return k.path(id, suffix) }
+func (k *Keys) Path(id, suffix string) string {
+	near := k.shelf
+	if k.porch != nil {
+		near = k.porch.shelf
+	}
+	return near.(*dirShelf).path(fileName(id, suffix))
+}
 
 // SetClock replaces the clock.
 func (k *Keys) SetClock(now func() time.Time) { k.now = now }
+
+// ParseName and ParseMemberName are for fuzzing.
+func ParseName(name, suffix string) string { return parseName(name, suffix) }
+func ParseMemberName(name string) string   { return parseMemberName(name) }
+func FileName(id, suffix string) string    { return fileName(id, suffix) }
+func MemberName(id string) string          { return memberName(id) }
 
 // NewKey makes a key as Create does, of the kind of today or of that before.
 func NewKey(id string, hybrid bool) (*Key, error) {
@@ -36,13 +48,16 @@ func WrapFor(k *Key, secret []byte) ([]byte, error)   { return wrapTo(recipientO
 func UnwrapBy(k *Key, wrapped []byte) ([]byte, error) { return unwrapWith(wrapped, k.identity) }
 func MarkOf(wrapped []byte) string                    { return markOf(wrapped) }
 
-// CutAt makes the steps of a rotation end in a crash when f says so.
+// CutAt makes steps end in a crash when f says so.
 func (k *Keys) CutAt(f func(step string) bool) {
 	k.step = func(step string) error {
 		if f(step) {
 			return errStep
 		}
 		return nil
+	}
+	if d, ok := k.shelf.(*dirShelf); ok {
+		d.step = k.step
 	}
 }
 

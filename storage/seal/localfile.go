@@ -161,7 +161,7 @@ func (l *Local) Unwrap(ctx context.Context, _ string, wrapped []byte) ([]byte, e
 }
 
 // IDs implements KEK.
-func (l *Local) IDs() ([]string, error) {
+func (l *Local) IDs(context.Context) ([]string, error) {
 	identities, err := l.current()
 	if err != nil {
 		return nil, err
@@ -199,7 +199,7 @@ func (l *Local) Renew(ctx context.Context) (string, error) {
 }
 
 // Retire implements KEK. A file of which nothing would be left is erased.
-func (l *Local) Retire(ids []string) error {
+func (l *Local) Retire(_ context.Context, ids []string) error {
 	_, _, text, err := readLocalFile(l.path)
 	defer clear(text)
 	if err != nil {

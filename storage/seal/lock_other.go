@@ -10,4 +10,4 @@ const (
 )
 
 // Without flock, keys must not be rotated while a server runs.
-func (k *Keys) lockFile(string, hold) (unlock func(), err error) { return func() {}, nil }
+func (d *dirShelf) lock(string, hold) (unlock func(), err error) { return func() {}, nil }

@@ -17,9 +17,9 @@ const (
 	exclusive hold = syscall.LOCK_EX // putting a key into the place of another
 )
 
-// lockFile waits for the lock of a file in the directory. It ends by unlock, or when the process dies.
-func (k *Keys) lockFile(name string, how hold) (unlock func(), err error) {
-	f, err := os.OpenFile(filepath.Join(k.dir, name), os.O_RDWR|os.O_CREATE, fileMode)
+// lock waits for the lock of a file in the directory. It ends by unlock, or when the process dies.
+func (d *dirShelf) lock(name string, how hold) (unlock func(), err error) {
+	f, err := os.OpenFile(filepath.Join(d.dir, name), os.O_RDWR|os.O_CREATE, fileMode)
 	if err != nil {
 		return nil, err
 	}

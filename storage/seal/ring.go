@@ -5,10 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -18,8 +15,8 @@ import (
 )
 
 const (
-	ringDir     = "ring"
-	currentName = "current"
+	ringPrefix  = "ring/"
+	currentName = ringPrefix + "current"
 	memberSfx   = ".json"
 
 	// RenewAfter is the age at which a ring takes a new member: what one of them opens is the recordings of a day.
@@ -39,9 +36,11 @@ type Service struct {
 // on the disk, so that making one needs no network: calls are taken while the service is away, even by a server that starts then. To
 // unwrap, the service is asked once for each identity, which then stays in memory for a while.
 //
-// It lies in the directory ring of a directory of keys, and may be used by several processes.
+// It lies beside the keys, and may be used by several processes. Of one that lies on a shared shelf, the member that wraps lies on this
+// machine, too.
 type Ring struct {
-	dir      string
+	shelf    Shelf
+	near     *dirShelf // of a shared shelf: the porch; nil: there is no other place
 	services []Service // the first wraps
 	now      func() time.Time
 
@@ -56,23 +55,60 @@ type openedKEK struct {
 }
 
 // OpenRing opens the ring of a directory of keys. The first service wraps what is new; the others are those that it came after. It
-// asks no service; a ring without a member needs Renew before it can wrap.
+// asks no service; a ring without a member needs Keep before it can wrap.
 func OpenRing(keysDir string, services ...Service) (*Ring, error) {
-	r := &Ring{dir: filepath.Join(keysDir, ringDir), services: services, now: time.Now, opened: make(map[string]*openedKEK)}
-	for _, dir := range []string{keysDir, r.dir} {
-		if err := makeDir(dir); err != nil {
-			return nil, fmt.Errorf("open ring of keys: %w", err)
-		}
+	shelf, err := openDirShelf(keysDir)
+	if err != nil {
+		return nil, fmt.Errorf("open ring of keys: %w", err)
 	}
-	if _, err := r.current(); err != nil && !errors.Is(err, errNoKEK) {
+	r := newRing(shelf, nil, services)
+	if _, err := r.current(context.Background()); err != nil && !errors.Is(err, errNoKEK) { // it waits for nothing
 		return nil, fmt.Errorf("open ring of keys: %w", err)
 	}
 	return r, nil
 }
 
-// current reads the member that wraps. That is a small file for each key that is made; the member itself is read when it changes.
-func (r *Ring) current() (*member, error) {
-	b, err := os.ReadFile(filepath.Join(r.dir, currentName))
+// OpenSharedRing opens the ring of a shared shelf, whose porch on this machine is dir: see OpenShared. It asks neither a service nor
+// the shelf.
+func OpenSharedRing(s Shelf, dir string, services ...Service) (*Ring, error) {
+	near, err := openDirShelf(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open ring of keys: %w", err)
+	}
+	return newRing(s, near, services), nil
+}
+
+func newRing(s Shelf, near *dirShelf, services []Service) *Ring {
+	return &Ring{shelf: s, near: near, services: services, now: time.Now, opened: make(map[string]*openedKEK)}
+}
+
+// Begin makes the first member of a ring that has none. Only then does it need the service, and the shelf.
+func (r *Ring) Begin(ctx context.Context) error {
+	_, err := r.current(ctx)
+	if errors.Is(err, errNoKEK) {
+		return r.Keep(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("begin ring of keys: %w", err)
+	}
+	return nil
+}
+
+// current gives the member that wraps. That is a small file for each key that is made; the member itself is read when it changes. On
+// this machine it may be the one of a minute ago.
+func (r *Ring) current(ctx context.Context) (*member, error) {
+	if r.near == nil {
+		return r.currentOf(ctx, r.shelf)
+	}
+	m, err := r.currentOf(ctx, r.near)
+	if errors.Is(err, errNoKEK) {
+		return r.adopt(ctx)
+	}
+	return m, err
+}
+
+func (r *Ring) currentOf(ctx context.Context, s Shelf) (*member, error) {
+	b, err := s.Get(ctx, currentName)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, errNoKEK
 	}
@@ -81,28 +117,35 @@ func (r *Ring) current() (*member, error) {
 	}
 	id := strings.TrimSpace(string(b))
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.member != nil && r.member.ID == id {
-		return r.member, nil
+	known := r.member
+	r.mu.Unlock()
+	if known != nil && known.ID == id {
+		return known, nil
 	}
-	m, err := r.read(id)
+	m, err := r.read(ctx, id)
 	if err != nil {
 		return nil, err
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.member = m
 	return m, nil
 }
 
-func (r *Ring) path(id string) string { return filepath.Join(r.dir, id+memberSfx) }
-
 // read reads a member. One that is not there is ErrWrongKey: no service needs to be asked.
-func (r *Ring) read(id string) (*member, error) {
+func (r *Ring) read(ctx context.Context, id string) (*member, error) {
 	if checkedKEKID(id) == "" {
 		return nil, fmt.Errorf("%w: member %.40q of the ring", ErrDamaged, id)
 	}
-	b, err := readLimited(r.path(id))
+	b, err := []byte(nil), fs.ErrNotExist
+	if r.near != nil {
+		b, err = r.near.Get(ctx, memberName(id))
+	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: the ring has no member %s: restore %s from your backup", ErrWrongKey, id, r.path(id))
+		b, err = r.shelf.Get(ctx, memberName(id))
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: the ring has no member %s: restore %s of the keys from your backup", ErrWrongKey, id, memberName(id))
 	}
 	if err != nil {
 		return nil, err
@@ -110,29 +153,12 @@ func (r *Ring) read(id string) (*member, error) {
 	return parseMember(id, b)
 }
 
-// readLimited reads a file that holds something wrapped.
-func readLimited(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxWrappedBytes+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(b) > maxWrappedBytes {
-		return nil, fmt.Errorf("%w: %s has more than %d bytes", ErrDamaged, filepath.Base(path), maxWrappedBytes)
-	}
-	return b, nil
-}
-
-// Wrap implements Wrapper. It touches no network.
+// Wrap implements Wrapper. It touches no network once the ring has a member.
 func (r *Ring) Wrap(ctx context.Context, _ string, secret []byte) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	m, err := r.current()
+	m, err := r.current(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -154,7 +180,7 @@ func (r *Ring) Unwrap(ctx context.Context, _ string, wrapped []byte) ([]byte, er
 
 // open gives a member's secret, from memory or by the service.
 func (r *Ring) open(ctx context.Context, id string) (identity, error) {
-	m, err := r.read(id) // from the disk each time: what another process has retired is gone at once
+	m, err := r.read(ctx, id) // each time: what another process has retired is gone at once
 	if err != nil {
 		return nil, err
 	}
@@ -172,7 +198,7 @@ func (r *Ring) open(ctx context.Context, id string) (identity, error) {
 	}
 	// The public half lies in clear, and keys are wrapped by it: it must be this one's.
 	if recipientOf(k.identity).String() != m.recipient.String() {
-		return nil, fmt.Errorf("%w: the public half of member %s of the ring is another's: somebody changed %s", ErrDamaged, id, r.path(id))
+		return nil, fmt.Errorf("%w: the public half of member %s of the ring is another's: somebody changed %s of the keys", ErrDamaged, id, memberName(id))
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -222,109 +248,4 @@ func b2i(b bool) int {
 		return 1
 	}
 	return 0
-}
-
-// Keep is what a server does every minute: it makes a new member when the one that wraps is older than RenewAfter or was wrapped by
-// another service than the first, and has its secret at hand, so that recordings are finished while the service is away.
-func (r *Ring) Keep(ctx context.Context) error {
-	m, err := r.current()
-	if err == nil && m.Service == r.services[0].Name && r.now().Sub(m.Created) < RenewAfter {
-		_, err = r.open(ctx, m.ID)
-	} else if err == nil || errors.Is(err, errNoKEK) {
-		_, err = r.Renew(ctx)
-	}
-	if err != nil {
-		return fmt.Errorf("keep ring of keys: %w", err)
-	}
-	return nil
-}
-
-// IDs implements KEK.
-func (r *Ring) IDs() ([]string, error) {
-	members, err := r.Members()
-	if err != nil {
-		return nil, err
-	}
-	ids := make([]string, len(members))
-	for i, m := range members {
-		ids[i] = m.ID
-	}
-	return ids, nil
-}
-
-// Renew implements KEK. The service is asked to wrap the new member, and to unwrap it again before it is used.
-func (r *Ring) Renew(ctx context.Context) (string, error) {
-	id, err := r.renew(ctx)
-	if err != nil {
-		return "", fmt.Errorf("renew ring of keys: %w", err)
-	}
-	return id, nil
-}
-
-func (r *Ring) renew(ctx context.Context) (string, error) {
-	if len(r.services) == 0 {
-		return "", errors.New("no service is configured")
-	}
-	made, err := newIdentity()
-	if err != nil {
-		return "", err
-	}
-	service := r.services[0]
-	m := &member{Version: memberVersion, Created: r.now().UTC(), Service: service.Name, recipient: recipientOf(made)}
-	m.ID, m.Recipient = kekID(m.recipient), m.recipient.String()
-	payload := (&Key{id: m.ID, identity: made}).payload()
-	defer clear(payload)
-	if m.Wrapped, err = service.Wrap(ctx, m.ID, payload); err != nil {
-		return "", fmt.Errorf("%s: %w", service.Name, err)
-	}
-	if _, err := r.ask(ctx, m); err != nil { // what cannot be unwrapped must not wrap a recording's key
-		return "", err
-	}
-	b, err := m.marshal()
-	if err != nil {
-		return "", err
-	}
-	if err := linkNew(r.path(m.ID), b); err != nil {
-		return "", err
-	}
-	if err := replace(filepath.Join(r.dir, currentName), []byte(m.ID+"\n")); err != nil {
-		return "", err
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.opened[m.ID] = &openedKEK{made, r.now()}
-	return m.ID, nil
-}
-
-// Retire implements KEK. The one that wraps goes only with all others: when another KEK has taken the ring's place.
-func (r *Ring) Retire(ids []string) error {
-	members, err := r.IDs()
-	if err != nil {
-		return err
-	}
-	gone := slices.DeleteFunc(members, func(id string) bool { return !slices.Contains(ids, id) })
-	if len(gone) == 0 {
-		return nil
-	}
-	current, err := r.current()
-	if err != nil && !errors.Is(err, errNoKEK) {
-		return fmt.Errorf("retire member of the ring: %w", err)
-	}
-	if current != nil && slices.Contains(gone, current.ID) {
-		if left, err := r.IDs(); err != nil || len(left) != len(gone) {
-			return errors.Join(fmt.Errorf("retire member %s of the ring: it is the one that wraps", current.ID), err)
-		}
-		if err := erase(filepath.Join(r.dir, currentName)); err != nil {
-			return fmt.Errorf("retire ring of keys: %w", err)
-		}
-	}
-	for _, id := range gone {
-		if err := erase(r.path(id)); err != nil {
-			return fmt.Errorf("retire member %s of the ring: %w", id, err)
-		}
-		r.mu.Lock()
-		delete(r.opened, id)
-		r.mu.Unlock()
-	}
-	return nil
 }

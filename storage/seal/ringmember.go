@@ -2,10 +2,10 @@ package seal
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -65,22 +65,14 @@ type Member struct {
 }
 
 // Members lists them, the one that wraps first, then the newest first.
-func (r *Ring) Members() ([]Member, error) {
-	current, err := r.current()
-	if err != nil && !errors.Is(err, errNoKEK) {
-		return nil, fmt.Errorf("list ring of keys: %w", err)
-	}
-	files, err := os.ReadDir(r.dir)
+func (r *Ring) Members(ctx context.Context) ([]Member, error) {
+	ids, err := r.IDs(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("list ring of keys: %w", err)
+		return nil, err
 	}
 	var all []Member
-	for _, f := range files {
-		id, ok := strings.CutSuffix(f.Name(), memberSfx)
-		if !ok || checkedKEKID(id) == "" {
-			continue
-		}
-		m, err := r.read(id)
+	for _, id := range ids {
+		m, err := r.read(ctx, id)
 		if errors.Is(err, ErrWrongKey) {
 			continue // just retired
 		}
@@ -89,11 +81,20 @@ func (r *Ring) Members() ([]Member, error) {
 		}
 		all = append(all, Member{m.ID, m.Created, m.Service})
 	}
-	slices.SortFunc(all, func(a, b Member) int {
-		if current != nil && (a.ID == current.ID) != (b.ID == current.ID) {
-			return b2i(b.ID == current.ID) - b2i(a.ID == current.ID)
-		}
-		return b.Created.Compare(a.Created)
-	})
+	if len(all) > 1 {
+		slices.SortFunc(all[1:], func(a, b Member) int { return b.Created.Compare(a.Created) })
+	}
 	return all, nil
+}
+
+func memberName(id string) string { return ringPrefix + id + memberSfx }
+
+// parseMemberName gives the id of a member's file; of any other "".
+func parseMemberName(name string) string {
+	file, within := strings.CutPrefix(name, ringPrefix)
+	id, is := strings.CutSuffix(file, memberSfx)
+	if !within || !is {
+		return ""
+	}
+	return checkedKEKID(id)
 }

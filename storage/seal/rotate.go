@@ -7,10 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -54,7 +51,7 @@ func (k *Keys) BeginRotation(ctx context.Context) (Rotation, error) {
 }
 
 func (k *Keys) beginRotation(ctx context.Context) (Rotation, error) {
-	if r, err := k.Rotation(); err != nil || r != nil {
+	if r, err := k.Rotation(ctx); err != nil || r != nil {
 		if r == nil {
 			return Rotation{}, err
 		}
@@ -63,7 +60,7 @@ func (k *Keys) beginRotation(ctx context.Context) (Rotation, error) {
 	if err := k.Check(ctx); err != nil {
 		return Rotation{}, err
 	}
-	from, err := k.kek.IDs()
+	from, err := k.kek.IDs(ctx)
 	if err != nil {
 		return Rotation{}, err
 	}
@@ -79,12 +76,24 @@ func (k *Keys) beginRotation(ctx context.Context) (Rotation, error) {
 	if err != nil {
 		return r, err
 	}
-	return r, replace(filepath.Join(k.dir, rotationName), append(b, '\n'))
+	err = k.shelf.Put(ctx, rotationName, nil, append(b, '\n'))
+	if !errors.Is(err, fs.ErrExist) {
+		return r, err
+	}
+	// Somebody else has begun one, which will do as well: it wraps by the key-encryption key that is used now.
+	switch r, err := k.Rotation(ctx); {
+	case err != nil:
+		return Rotation{}, err
+	case r == nil:
+		return Rotation{}, errors.New("another rotation has just ended: begin again")
+	default:
+		return *r, nil
+	}
 }
 
 // Rotation gives the rotation that has begun and has not ended; nil is none.
-func (k *Keys) Rotation() (*Rotation, error) {
-	b, err := readLimited(filepath.Join(k.dir, rotationName))
+func (k *Keys) Rotation(ctx context.Context) (*Rotation, error) {
+	b, err := k.shelf.Get(ctx, rotationName)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -117,19 +126,7 @@ func (k *Keys) Rotate(ctx context.Context, r Rotation, progress func(Rotated)) (
 }
 
 func (k *Keys) rotate(ctx context.Context, r Rotation, progress func(Rotated)) (done Rotated, err error) {
-	alone, err := k.lockFile(rotateLockName, exclusive)
-	if err != nil {
-		return done, err
-	}
-	defer alone()
-	// Who has begun to make a key may still wrap it by the old one: when this lock is had, it lies in the directory.
-	unlock, err := k.lockFile(lockName, exclusive)
-	if err != nil {
-		return done, err
-	}
-	unlock()
-	one := func(id, path string) error {
-		rewrapped, err := k.rewrap(ctx, id, path, r)
+	count := func(id string, rewrapped bool, err error) error {
 		switch {
 		case ctx.Err() != nil || errors.Is(err, ErrUnavailable) || errors.Is(err, errStep):
 			return err // those to come would fare no better
@@ -147,161 +144,98 @@ func (k *Keys) rotate(ctx context.Context, r Rotation, progress func(Rotated)) (
 		}
 		return nil
 	}
-	if err := one(checkID, filepath.Join(k.dir, checkName)); err != nil {
-		return done, err
-	}
-	err = k.walk(ctx, func(_, name string) error {
-		id, ok := strings.CutSuffix(name, keySuffix)
-		if !ok || CheckID(id) != nil || k.notDestroyed(id) != nil {
-			return nil
+	if k.porch != nil { // first: what leaves it meanwhile is found on the shelf
+		if err := k.porch.rewrapAll(ctx, r, count); err != nil {
+			return done, err
 		}
-		return one(id, k.path(id, keySuffix))
-	})
-	if err != nil || done.Failed > 0 {
+	}
+	if err := k.rewrapAll(ctx, r, count, checkID); err != nil || done.Failed > 0 {
 		return done, err
 	}
 	if err := k.step("rewrapped"); err != nil {
 		return done, err
 	}
-	return done, erase(filepath.Join(k.dir, rotationName))
+	// It may be another's that began meanwhile; that then ends as well, and begins anew only if it is cut off.
+	return done, k.shelf.Remove(ctx, rotationName)
 }
 
-// rewrap wraps one key anew, unless that is done. One that is destroyed meanwhile counts as done.
-func (k *Keys) rewrap(ctx context.Context, id, path string, r Rotation) (bool, error) {
-	old, err := readLimited(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	if mark := markOf(old); mark == r.To || mark != unnamed && !slices.Contains(r.From, mark) && k.wraps(mark) {
-		return false, nil
-	}
-	payload, err := k.kek.Unwrap(ctx, id, old)
-	defer clear(payload)
-	if err != nil {
-		return false, err
-	}
-	if _, err := parsePayload(id, payload); err != nil {
-		return false, err
-	}
-	wrapped, err := k.kek.Wrap(ctx, id, payload)
-	if err != nil {
-		return false, err
-	}
-	temp := rewrapped(path)
-	if err := errors.Join(erase(temp), writeTemp(temp, wrapped)); err != nil { // one that a crash left may be another's
-		return false, errors.Join(err, erase(temp))
-	}
-	if err := k.step("written"); err != nil {
-		return false, err
-	}
-	unlock, err := k.lockFile(lockName, exclusive)
-	if err != nil {
-		return false, errors.Join(err, erase(temp))
-	}
-	defer unlock()
-	// Who destroys a key has the lock too: it is either gone already, or will be together with what takes its place.
-	now, err := readLimited(path)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && !bytes.Equal(now, old) {
-		return false, erase(temp)
-	}
-	if err != nil {
-		return false, errors.Join(err, erase(temp))
-	}
-	if err := swap(temp, path); err != nil {
-		return false, err
-	}
-	return true, k.step("swapped")
-}
-
-// rewrapped is where the new form of a key lies until it takes the old one's place. Who destroys the key erases that too.
-func rewrapped(path string) string {
-	return filepath.Join(filepath.Dir(path), tempMark+filepath.Base(path))
-}
-
-// wraps tells whether a key-encryption key is the one that wraps now: a newer one than the rotation's.
-func (k *Keys) wraps(id string) bool {
-	ids, err := k.kek.IDs()
-	return err == nil && len(ids) > 0 && ids[0] == id
-}
-
-// Retire destroys key-encryption keys that no key needs any more. It is an error when a rotation is on its way, or a key is wrapped by
-// one of them. A backup of the keys from before needs them: keep a copy as long as that.
-func (k *Keys) Retire(ctx context.Context, ids []string) error {
-	if r, err := k.Rotation(); err != nil || r != nil {
-		return errors.Join(errors.New("retire key-encryption key: a rotation has not ended: rotate again"), err)
-	}
-	unlock, err := k.lockFile(lockName, exclusive)
-	if err != nil {
-		return fmt.Errorf("retire key-encryption key: %w", err)
-	}
-	unlock() // as in rotate
-	status, err := k.Status(ctx)
+// rewrapAll wraps all keys of the shelf anew, and those of the names that are given.
+func (k *Keys) rewrapAll(ctx context.Context, r Rotation, count func(id string, rewrapped bool, err error) error, checks ...string) error {
+	alone, err := k.lock(rotateLockName, exclusive)
 	if err != nil {
 		return err
 	}
-	for _, id := range append(slices.Clone(ids), unnamed) {
-		if n := status.Wrapped[id]; n > 0 {
-			return fmt.Errorf("retire key-encryption key: %d keys are wrapped by %s: rotate first", n, kekName(id))
-		}
-	}
-	return k.kek.Retire(ids)
-}
-
-func kekName(id string) string {
-	if id == unnamed {
-		return "one without a name"
-	}
-	return id
-}
-
-// A Status counts what lies in the directory.
-type Status struct {
-	// Wrapped counts keys by the id of the key-encryption key that they name; "" are those that an older version wrapped.
-	Wrapped map[string]int
-	// KEKs are the key-encryption keys that can unwrap; the first wraps.
-	KEKs      []string
-	Destroyed int // tombstones
-	Rotation  *Rotation
-}
-
-// Status reads the headers of all keys. It unwraps none.
-func (k *Keys) Status(ctx context.Context) (Status, error) {
-	s := Status{Wrapped: make(map[string]int)}
-	err := k.walk(ctx, func(_, name string) error {
-		id, ok := strings.CutSuffix(name, keySuffix)
-		if !ok || CheckID(id) != nil {
-			if strings.HasSuffix(name, tombstoneSuffix) {
-				s.Destroyed++
-			}
-			return nil
-		}
-		return s.count(k.path(id, keySuffix))
-	})
-	if err == nil {
-		err = s.count(filepath.Join(k.dir, checkName))
-	}
-	if err == nil {
-		s.Rotation, err = k.Rotation()
-	}
-	if err == nil {
-		s.KEKs, err = k.kek.IDs()
-	}
+	defer alone()
+	// Who has begun to make a key may still wrap it by the old one: when this lock is had, it lies on the shelf.
+	unlock, err := k.lock(lockName, exclusive)
 	if err != nil {
-		return s, fmt.Errorf("read status of keys: %w", err)
+		return err
 	}
-	return s, nil
+	unlock()
+	for _, id := range checks {
+		rewrapped, err := k.rewrap(ctx, id, checkName, r)
+		if err := count(id, rewrapped, err); err != nil {
+			return err
+		}
+	}
+	for name, err := range k.shelf.List(ctx, "") {
+		if err != nil {
+			return err
+		}
+		id := parseName(name, keySuffix)
+		if id == "" || errors.Is(k.notDestroyed(ctx, id), ErrDestroyed) {
+			continue
+		}
+		rewrapped, err := k.rewrap(ctx, id, name, r)
+		if err := count(id, rewrapped, err); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-func (s *Status) count(path string) error {
-	b, err := readLimited(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
+// rewrap wraps one key anew, unless that is done. One that is destroyed meanwhile counts as done.
+func (k *Keys) rewrap(ctx context.Context, id, name string, r Rotation) (bool, error) {
+	for range maxSwaps {
+		old, err := k.shelf.Get(ctx, name)
+		if errors.Is(err, fs.ErrNotExist) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		if mark := markOf(old); mark == r.To || mark != unnamed && !slices.Contains(r.From, mark) && k.wraps(ctx, mark) {
+			return false, nil
+		}
+		key, err := k.unwrap(ctx, id, old)
+		if err != nil {
+			return false, err
+		}
+		wrapped, err := k.wrap(ctx, key)
+		if err != nil {
+			return false, err
+		}
+		switch err := k.shelf.Put(ctx, name, old, wrapped); {
+		case errors.Is(err, fs.ErrExist):
+			continue // somebody else has put something there: look again
+		case errors.Is(err, fs.ErrNotExist):
+			return false, nil
+		case err != nil:
+			return false, err
+		}
+		if name == checkName {
+			return true, nil
+		}
+		if err := k.gone(ctx, id); err != nil && !errors.Is(err, ErrDestroyed) {
+			return false, err
+		}
+		return true, nil
 	}
-	if err == nil {
-		s.Wrapped[markOf(b)]++
-	}
-	return err
+	return false, errors.New("others write it all the time")
+}
+
+// wraps tells whether a key-encryption key is the one that wraps now: a newer one than the rotation's.
+func (k *Keys) wraps(ctx context.Context, id string) bool {
+	ids, err := k.kek.IDs(ctx)
+	return err == nil && len(ids) > 0 && ids[0] == id
 }

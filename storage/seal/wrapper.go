@@ -20,13 +20,13 @@ const maxWrappedBytes = 64 << 10
 // A KEK is a Wrapper of which a new one can take the old one's place. Each has an id: 16 hexadecimal digits.
 type KEK interface {
 	Wrapper
-	// IDs names what it can unwrap with. The first is the one that wraps; there may be none yet.
-	IDs() ([]string, error)
+	// IDs names what it can unwrap with. The first is the one that wraps, as everybody sees it now; there may be none yet.
+	IDs(ctx context.Context) ([]string, error)
 	// Renew makes a new one, which wraps from now on, in other processes too. The old ones go on unwrapping.
 	Renew(ctx context.Context) (id string, err error)
 	// Retire destroys old ones. What they have wrapped cannot be unwrapped any more; ids that it does not know are passed over, and
 	// the one that wraps is an error.
-	Retire(ids []string) error
+	Retire(ctx context.Context, ids []string) error
 }
 
 // Several is a KEK and others that came before it: the first wraps, all unwrap.
@@ -48,9 +48,9 @@ func (s Several) Unwrap(ctx context.Context, id string, wrapped []byte) (secret 
 }
 
 // IDs implements KEK.
-func (s Several) IDs() (all []string, err error) {
+func (s Several) IDs(ctx context.Context) (all []string, err error) {
 	for i, w := range s {
-		ids, err := w.IDs()
+		ids, err := w.IDs(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -66,10 +66,10 @@ func (s Several) IDs() (all []string, err error) {
 func (s Several) Renew(ctx context.Context) (string, error) { return s[0].Renew(ctx) }
 
 // Retire implements KEK.
-func (s Several) Retire(ids []string) error {
+func (s Several) Retire(ctx context.Context, ids []string) error {
 	var errs []error
 	for _, w := range s {
-		errs = append(errs, w.Retire(ids))
+		errs = append(errs, w.Retire(ctx, ids))
 	}
 	return errors.Join(errs...)
 }

@@ -94,7 +94,7 @@ func TestFullDisk(t *testing.T) {
 		for _, stuck := range []bool{false, true} { // can the partial record be truncated away at once?
 			x := newFaults(t)
 			x.short = short
-			x.write[3], x.write[5], x.write[6] = syscall.ENOSPC, syscall.ENOSPC, syscall.EDQUOT
+			x.write[3], x.write[5], x.write[6], x.write[8] = syscall.ENOSPC, syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS
 			if stuck {
 				x.truncate[1], x.truncate[2] = syscall.EIO, syscall.EIO
 			}
@@ -107,7 +107,7 @@ func TestFullDisk(t *testing.T) {
 				switch err := w.Append(r.Kind, []byte(r.Payload)); {
 				case err == nil:
 					want = append(want, r)
-				case errors.Is(err, spool.ErrFull), errors.Is(err, syscall.EIO):
+				case errors.Is(err, spool.ErrFull), errors.Is(err, syscall.EIO), errors.Is(err, syscall.EROFS):
 					failed++
 				default:
 					t.Fatal(err)
@@ -120,7 +120,7 @@ func TestFullDisk(t *testing.T) {
 			if err := w.Close(); err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(want, readAll(t, s, "a")); diff != "" || failed < 3 {
+			if diff := cmp.Diff(want, readAll(t, s, "a")); diff != "" || failed < 4 {
 				t.Errorf("short %d, stuck %v: %d failed; %s", short, stuck, failed, diff)
 			}
 		}

@@ -393,5 +393,39 @@ func (f *Fake) snapshot(prefix string) []storage.Info {
 	return all
 }
 
+// Versions implements storage.Store. Its faults are those of list.
+func (f *Fake) Versions(ctx context.Context, prefix string) iter.Seq2[storage.Version, error] {
+	return func(yield func(storage.Version, error) bool) {
+		if prefix != "" && storage.CheckKey(prefix) != nil && storage.CheckKey(prefix+"x") != nil {
+			yield(storage.Version{}, f.broken(storage.ErrInvalid, "list versions: prefix %q", prefix))
+			return
+		}
+		if err := f.meet(ctx, OpList, prefix); err != nil {
+			yield(storage.Version{}, fmt.Errorf("list versions: %w", err))
+			return
+		}
+		for _, v := range f.names(prefix) {
+			if !yield(v, ctx.Err()) {
+				return
+			}
+		}
+	}
+}
+
+func (f *Fake) names(prefix string) []storage.Version {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var all []storage.Version
+	for _, key := range slices.Sorted(maps.Keys(f.versions)) {
+		if !strings.HasPrefix(key, prefix) {
+			continue
+		}
+		for i, v := range slices.Backward(f.versions[key]) {
+			all = append(all, storage.Version{Ref: storage.Ref{Key: key, VersionID: v.info.VersionID}, Current: i == len(f.versions[key])-1, Marker: v.marker})
+		}
+	}
+	return all
+}
+
 // Check implements storage.Store.
 func (f *Fake) Check(ctx context.Context) error { return f.meet(ctx, OpCheck, "") }

@@ -2,6 +2,7 @@ package storagetest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -43,6 +44,8 @@ type service struct {
 	address string
 	ready   string                   // path that is answered 200 when the service is ready
 	command func(*service) *exec.Cmd // a new one for each start
+
+	patience time.Duration // with its start; zero means serviceStartTimeout
 
 	cmd    *exec.Cmd
 	exited chan struct{} // closed when cmd has ended
@@ -111,6 +114,21 @@ func (s *service) NewBucket(t testing.TB) *storage.S3 {
 	return store
 }
 
+// NewKeyBucket makes a bucket for keys, without versions, and gives it with what reaches it.
+func (s *service) NewKeyBucket(t testing.TB) (*storage.KeyBucket, storage.S3Config) {
+	t.Helper()
+	cfg := s.Config
+	cfg.Bucket = "keys-" + strings.ToLower(rand.Text())
+	bucket, err := storage.NewKeyBucket(cfg)
+	if err == nil {
+		err = bucket.EnsureBucket(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bucket, cfg
+}
+
 // Stop kills the service, as a power cut would. Its objects stay for Start.
 func (s *service) Stop() {
 	if s.cmd == nil {
@@ -154,7 +172,7 @@ func (s *service) start() error {
 }
 
 func (s *service) waitReady() error {
-	ctx, cancel := context.WithTimeout(s.t.Context(), serviceStartTimeout)
+	ctx, cancel := context.WithTimeout(s.t.Context(), cmp.Or(s.patience, serviceStartTimeout))
 	defer cancel()
 	pem, err := os.ReadFile(s.Config.CAFile)
 	if err != nil {
@@ -182,7 +200,7 @@ func (s *service) waitReady() error {
 		case <-s.exited:
 			return errors.New("it ended at once")
 		case <-ctx.Done():
-			return fmt.Errorf("not ready after %v", serviceStartTimeout)
+			return fmt.Errorf("not ready after %v", cmp.Or(s.patience, serviceStartTimeout))
 		case <-tick.C:
 		}
 	}

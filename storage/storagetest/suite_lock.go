@@ -238,6 +238,7 @@ func (s *suite) deleteMarker() {
 	if got := s.listed(""); len(got) != 1 || !same(got[0], before) {
 		s.Errorf("List: %+v, want only %+v", got, before)
 	}
+	s.versionsAre(storage.Version{Ref: storage.Ref{Key: "marked"}, Current: true, Marker: true}, storage.Version{Ref: ref})
 	s.deniedDelete(ref, "content")
 	longer := storage.Retention{Mode: r.Mode, Until: r.Until.Add(time.Hour)}
 	s.must(s.store.Lock(s.ctx, ref, longer))
@@ -254,5 +255,22 @@ func (s *suite) deleteMarker() {
 	}
 	if a, b := s.read(ref), s.read(next); a != "content" || b != "other content" {
 		s.Errorf("read %q and %q", a, b)
+	}
+	s.versionsAre(storage.Version{Ref: next, Current: true}, storage.Version{Ref: storage.Ref{Key: "marked"}, Marker: true}, storage.Version{Ref: ref})
+}
+
+// versionsAre expects the versions of all keys. The ids of markers do not matter.
+func (s *suite) versionsAre(want ...storage.Version) {
+	s.Helper()
+	var got []storage.Version
+	for v, err := range s.store.Versions(s.ctx, "") {
+		s.must(err)
+		if v.Marker {
+			v.VersionID = ""
+		}
+		got = append(got, v)
+	}
+	if !slices.Equal(got, want) {
+		s.Errorf("versions: %+v, want %+v", got, want)
 	}
 }

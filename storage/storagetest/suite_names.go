@@ -130,6 +130,17 @@ func (s *suite) list() {
 		if !slices.Equal(gotKeys, wantKeys) {
 			s.Errorf("list %q: got %q, want %q", prefix, gotKeys, wantKeys)
 		}
+		var named []string
+		for v, err := range s.store.Versions(s.ctx, prefix) {
+			s.must(err)
+			named = append(named, v.Key)
+			if !v.Current || v.Marker || v.Ref != want[v.Key].Ref {
+				s.Errorf("versions of %q: %+v, want only %+v", prefix, v, want[v.Key].Ref)
+			}
+		}
+		if !slices.Equal(named, wantKeys) {
+			s.Errorf("versions of %q: got %q, want %q", prefix, named, wantKeys)
+		}
 	}
 }
 
@@ -146,5 +157,14 @@ func (s *suite) listStops() {
 	}
 	if n != 2 {
 		s.Errorf("got %d versions before the break, want 2", n)
+	}
+	for _, err := range s.store.Versions(s.ctx, "k/") {
+		s.must(err)
+		if n++; n == 4 {
+			break
+		}
+	}
+	if n != 4 {
+		s.Errorf("got %d names before the break, want 2", n-2)
 	}
 }
