@@ -77,6 +77,9 @@ func TestCatalogOnPostgres(t *testing.T) {
 	if out, code := cliRun(t, "verify", "--data-dir", dir, "--config", config); code != exitOK {
 		t.Errorf("verify: exit %d: %s", code, out)
 	}
+	if text := refusedStart(t, config, t.TempDir(), recordAll); !strings.Contains(text, "of another server") {
+		t.Errorf("a second server on the same database: %s", text)
+	}
 	s.stop()
 	other := onPostgres(t, postgres.Server(t).Database(t), "")
 	for _, args := range [][]string{{}, {"--config", other}} {

@@ -276,8 +276,8 @@ type SpoolConfig struct {
 // A KeysConfig says where the keys of recordings lie, and what they are wrapped by. docs/keys.md tells how.
 type KeysConfig struct {
 	// Where wrapped keys lie: dir, keys in the data directory; bucket, an S3 bucket that several machines may share; or database, a
-	// table beside the catalog where catalog.url names a database, else keys.db in the data directory. After a change from dir, `greffier keys move` brings the keys there that were made before;
-	// another change needs a copy of all that lies there.
+	// table beside the catalog where catalog.url names a database, else keys.db in the data directory. After a change from dir,
+	// `greffier keys move` brings the keys there that were made before; another change needs a copy of all that lies there.
 	Store string `yaml:"store" default:"dir" enum:"dir,bucket,database"`
 
 	Bucket KeyBucketConfig `yaml:"bucket" embed:"" prefix:"bucket-"`
