@@ -15,7 +15,7 @@ import (
 
 const (
 	// catalogPatience is how long a call waits for the catalog. What it had to tell is told later then.
-	catalogPatience = 500 * time.Millisecond
+	catalogPatience = time.Second
 	// catalogScan is how often is looked whether a catalog that is away is back, while it is.
 	catalogScan = time.Second
 	// nobody is the id of no recording.

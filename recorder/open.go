@@ -30,7 +30,8 @@ func (r *Recorder) open(ctx context.Context, s *session, c *call, ch siprec.Chan
 	if err != nil {
 		return err
 	}
-	// Position 0 is now, as near to the answer as can be: nothing is sent to us before it.
+	wait()
+	// Position 0 is now, as near to the answer as can be, whatever the catalog has taken: nothing is sent to us before it.
 	first.At = r.cfg.Clock()
 	c.started = first.At
 	if err := errors.Join(first.append(c.writer), c.noteWill(), c.writer.Sync()); err != nil { // on the disk, before the SRC is told yes

@@ -26,6 +26,8 @@ type Keys struct {
 	now   func() time.Time
 	step  func(string) error // tests: a crash at a step is an error that wraps errStep
 
+	making sync.Mutex // one Create at a time: of many that are synced at once each is done as late as the last
+
 	mu        sync.Mutex
 	awayUntil time.Time // the shared shelf is not asked what it need not be asked
 }
@@ -116,6 +118,8 @@ func (k *Keys) create(ctx context.Context, id string) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
+	k.making.Lock()
+	defer k.making.Unlock()
 	unlock, err := k.lock(lockName, shared)
 	if err != nil {
 		return nil, err
