@@ -65,7 +65,11 @@ func (a *Archive) Annotate(ctx context.Context, id string, doc Analysis, actor s
 			return nil, err
 		}
 		entry.State = catalog.AnalysisStored
-		if a.isHeld(ctx, id) {
+		held, err := a.isHeld(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		if held {
 			if err := a.Store.Hold(ctx, storage.Ref{Key: entry.Object.Key, VersionID: entry.Object.Version}, true); err != nil {
 				return nil, err
 			}

@@ -34,6 +34,9 @@ type debt struct {
 	turn   int                // counts what was added
 }
 
+// replace has the catalog told of a whole row, whatever it was to be told of it before.
+func (d *debt) replace(row *catalog.Recording) { *d = debt{row: row, unkeep: d.unkeep, turn: d.turn} }
+
 // debts are what the catalog is still to be told: it may be away, or slow, and no call waits for that. A crash forgets them; the spool and
 // the audit log know everything again.
 type debts struct {

@@ -241,8 +241,8 @@ func (r *Recorder) mayLock(ctx context.Context, row catalog.Recording) (bool, er
 	if err != nil || doomed {
 		return false, err
 	}
-	if !row.RetainUntil.After(r.cfg.Clock()) && r.archive().isHeld(ctx, row.ID) {
-		return false, nil // no lock can be set any more, and the store's legal hold stands in its place
+	if held, err := r.archive().isHeld(ctx, row.ID); err != nil || held && !row.RetainUntil.After(r.cfg.Clock()) {
+		return false, err // no lock can be set any more, and the store's legal hold stands in its place
 	}
 	review, err := r.cfg.Catalog.ReviewOf(ctx, row.ID)
 	if err != nil {

@@ -180,7 +180,7 @@ func (r *Recorder) makeSpool(ctx context.Context, c *call, first journalEntry) (
 	}
 	row := r.words.progress(first, len(c.channel))
 	indexing.Go(func() { // not before the spool is there: by that a restart finds what is not to stay
-		r.tellCatalog(ctx, c.id, func(d *debt) { *d = debt{row: &row, unkeep: d.unkeep, turn: d.turn} })
+		r.tellCatalog(ctx, c.id, func(d *debt) { d.replace(&row) })
 	})
 	c.indexed = false
 	return indexing.Wait, nil

@@ -110,7 +110,7 @@ func (r *Recorder) tellOutcome(ctx context.Context, c *call, reason policy.Reaso
 func (r *Recorder) index(ctx context.Context, c *call, reason policy.Reason) {
 	row := unrecorded(c.id, c.decided)
 	row.Reason = string(reason)
-	r.tellCatalog(ctx, c.id, func(d *debt) { *d = debt{row: &row, unkeep: d.unkeep, turn: d.turn} })
+	r.tellCatalog(ctx, c.id, func(d *debt) { d.replace(&row) })
 	c.indexed = true
 }
 

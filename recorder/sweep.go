@@ -96,7 +96,7 @@ func (a *Archive) mayDelete(ctx context.Context, id string, ref storage.Ref) err
 	if err := a.sweeping.keep(ctx); err != nil {
 		return err
 	}
-	if holds, err := a.Catalog.HoldsOf(ctx, id); err != nil || len(holds) > 0 {
+	if held, err := a.isHeld(ctx, id); err != nil || held {
 		return errors.Join(err, storage.ErrLocked)
 	}
 	info, err := a.Store.Stat(ctx, ref)

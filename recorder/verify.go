@@ -144,8 +144,11 @@ func (v *verification) again(ctx context.Context, ids []string) error {
 		if err != nil {
 			return err
 		}
-		if now, err := v.Catalog.Get(ctx, row.ID); err != nil || now.State != row.State {
+		switch now, err := v.Catalog.Get(ctx, row.ID); {
+		case errors.Is(err, catalog.ErrNotFound), err == nil && now.State != row.State:
 			one.Problems = nil
+		case err != nil:
+			return err
 		}
 		v.rep.add(one)
 	}

@@ -32,8 +32,11 @@ func (v *verification) analyses(ctx context.Context) error {
 		if err := errors.Join(v.ended, ctx.Err()); err != nil {
 			return err
 		}
-		if now, err := v.Catalog.GetAnalysis(ctx, doc.ID); err == nil && now.State == doc.State { // beside a running recorder
+		switch now, err := v.Catalog.GetAnalysis(ctx, doc.ID); { // beside a running recorder
+		case err == nil && now.State == doc.State:
 			v.rep.Problems = append(v.rep.Problems, f.list...)
+		case err != nil && !errors.Is(err, catalog.ErrNotFound):
+			return err
 		}
 	}
 	return nil
@@ -43,6 +46,10 @@ func (v *verification) analyses(ctx context.Context) error {
 func (v *verification) analysis(ctx context.Context, doc catalog.Analysis, f *findings) error {
 	_, keyErr := v.Keys.Get(ctx, doc.ID)
 	_, doomed, err := v.Catalog.DoomOf(ctx, doc.Recording)
+	if err != nil {
+		return err
+	}
+	held, err := v.isHeld(ctx, doc.Recording)
 	if err != nil {
 		return err
 	}
@@ -57,7 +64,7 @@ func (v *verification) analysis(ctx context.Context, doc catalog.Analysis, f *fi
 	case doc.State == catalog.AnalysisGone && late > termGrace:
 		f.addAt(RetentionOverdue, ref, "document %s: its term ended %s ago, and its bytes are there", doc.ID, late.Round(time.Second))
 	case doc.State == catalog.AnalysisGone:
-	case late > termGrace && v.isHeld(ctx, doc.Recording): // and its row tells of that
+	case late > termGrace && held: // and its row tells of that
 	case late > termGrace:
 		f.addAt(RetentionOverdue, ref, "document %s: its term ended %s ago, and its key is there", doc.ID, late.Round(time.Second))
 	case doc.State == catalog.AnalysisWriting:

@@ -85,7 +85,12 @@ func (c *check) gone(ctx context.Context) {
 // terms checks that a recording is locked when its quarantine is over, unless somebody has to look at it, and that its term is not.
 func (c *check) terms(ctx context.Context) {
 	row := c.row
-	if late := c.now().Sub(row.RetainUntil); !row.RetainUntil.IsZero() && late > 0 && c.isHeld(ctx, row.ID) {
+	held, err := c.isHeld(ctx, row.ID)
+	if err != nil {
+		c.stop(err)
+		return
+	}
+	if late := c.now().Sub(row.RetainUntil); !row.RetainUntil.IsZero() && late > 0 && held {
 		c.rep.notice("%s: its term has ended, and a legal hold keeps it", row.ID)
 	} else if !row.RetainUntil.IsZero() && late > termGrace {
 		c.add(RetentionOverdue, "its term ended %s ago, and its key is there", late.Round(time.Second))
@@ -108,7 +113,7 @@ func (c *check) terms(ctx context.Context) {
 }
 
 // isHeld tells whether a legal hold keeps a recording, and what is written about it.
-func (a *Archive) isHeld(ctx context.Context, id string) bool {
+func (a *Archive) isHeld(ctx context.Context, id string) (bool, error) {
 	list, err := a.Catalog.HoldsOf(ctx, id)
-	return err == nil && len(list) > 0
+	return len(list) > 0, err
 }

@@ -111,14 +111,20 @@ func (v *verification) erasures(ctx context.Context) error {
 		if e.State != catalog.ErasureApproved || late <= termGrace {
 			continue
 		}
-		if v.isHeld(ctx, e.Recording) {
+		held, err := v.isHeld(ctx, e.Recording)
+		if err != nil {
+			return err
+		}
+		if held {
 			v.rep.notice("%s: to be erased when its legal hold is released", e.Recording)
 		} else {
 			v.rep.about(e.Recording, RetentionOverdue, "its erasure was approved %v ago, and is not done", late)
 		}
 	}
 	for id, r := range told.restrictions {
-		if _, restricted, err := v.Catalog.RestrictionOf(ctx, id); err != nil || restricted {
+		if _, restricted, err := v.Catalog.RestrictionOf(ctx, id); err != nil {
+			return err
+		} else if restricted {
 			continue
 		}
 		if row, err := v.Catalog.Get(ctx, id); err == nil && !isGone(row) && v.now().Sub(r.At) > holdGrace {
