@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/greffier/greffier/internal/testserver"
 )
 
 const (
@@ -41,7 +43,7 @@ type Server struct {
 
 	cmd    *exec.Cmd
 	exited chan struct{} // closed when cmd has ended
-	output *lockedBuffer
+	output *testserver.Output
 }
 
 // StartPostgres starts a server that a test may stop and start again, and that loses nothing by that. It ends with the test.
@@ -128,7 +130,7 @@ func open(fsync bool) (s *Server, err error) {
 		}
 	}()
 	secret := filepath.Join(s.dir, "password")
-	if err := errors.Join(os.WriteFile(secret, []byte(s.password+"\n"), 0o600), writeCertificate(s.CAFile(), s.keyFile()), own(s.dir), own(secret), own(s.keyFile())); err != nil {
+	if err := errors.Join(os.WriteFile(secret, []byte(s.password+"\n"), 0o600), testserver.WriteCertificate(s.CAFile(), s.keyFile()), own(s.dir), own(secret), own(s.keyFile())); err != nil {
 		return nil, err
 	}
 	// The order of text is one of language on purpose: what the catalog lists must not depend on it.
@@ -138,7 +140,7 @@ func open(fsync bool) (s *Server, err error) {
 		return nil, err
 	}
 	for range startTries {
-		if s.address, err = freeAddress(); err != nil {
+		if s.address, err = testserver.FreeAddress(); err != nil {
 			return nil, err
 		}
 		if err = s.start(); err == nil {
@@ -176,7 +178,7 @@ func (s *Server) start() error {
 	if err != nil {
 		return err
 	}
-	s.output = new(lockedBuffer)
+	s.output = new(testserver.Output)
 	on := map[bool]string{true: "on", false: "off"}[s.fsync]
 	cmd := exec.Command(filepath.Join(s.bin, "postgres"), "-D", s.data(), "-c", "listen_addresses=127.0.0.1", "-c", "port="+port,
 		"-c", "unix_socket_directories=", "-c", "fsync="+on, "-c", "full_page_writes="+on, "-c", "max_connections=200",
@@ -242,30 +244,4 @@ func (s *Server) run(program string, args ...string) error {
 		return fmt.Errorf("run %s: %w: %s", program, err, bytes.TrimSpace(out))
 	}
 	return nil
-}
-
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
-}
-
-// lockedBuffer keeps what a process says, while it says it.
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }

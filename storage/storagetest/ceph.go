@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/greffier/greffier/internal/testserver"
 	"github.com/greffier/greffier/storage"
 )
 
@@ -86,7 +87,7 @@ func (c *Ceph) config() string { return filepath.Join(c.dir, "ceph.conf") }
 func (c *Ceph) startCluster() {
 	c.t.Helper()
 	var err error
-	if c.monitor, err = freeAddress(); err != nil {
+	if c.monitor, err = testserver.FreeAddress(); err != nil {
 		c.t.Fatal(err)
 	}
 	cluster, store := newUUID(), newUUID()
@@ -128,7 +129,7 @@ func (c *Ceph) run(program string, args ...string) {
 // spawn starts one of Ceph's programs. It ends after the gateway, whose cleanup was registered before its directory's.
 func (c *Ceph) spawn(program string, args ...string) {
 	c.t.Helper()
-	output := new(lockedBuffer)
+	output := new(testserver.Output)
 	cmd := exec.Command(program, append([]string{"-c", c.config()}, args...)...)
 	cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = output, output, dieWithParent()
 	if err := cmd.Start(); err != nil {

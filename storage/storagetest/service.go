@@ -1,28 +1,22 @@
 package storagetest
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"math/big"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"github.com/greffier/greffier/internal/testserver"
 	"github.com/greffier/greffier/storage"
 )
 
@@ -49,7 +43,7 @@ type service struct {
 
 	cmd    *exec.Cmd
 	exited chan struct{} // closed when cmd has ended
-	output *lockedBuffer
+	output *testserver.Output
 }
 
 // findProgram gives the path of a program that only tests need: what the variable names, or name in the PATH, or greffier/bin/name in
@@ -81,14 +75,14 @@ func (s *service) open(t testing.TB) {
 		Bucket: "greffier", Region: "us-east-1", AccessKey: "greffier-test", SecretKey: storage.Secret(rand.Text()),
 		CAFile: filepath.Join(certs, "public.crt"), PartSize: storage.MinPartSize,
 	}
-	if err := errors.Join(os.Mkdir(certs, 0o700), writeCertificate(certs)); err != nil {
+	if err := errors.Join(os.Mkdir(certs, 0o700), testserver.WriteCertificate(filepath.Join(certs, "public.crt"), filepath.Join(certs, "private.key"))); err != nil {
 		t.Fatalf("make certificate: %v", err)
 	}
 	// After the cleanup of TempDir was registered, so that the process ends before its directory goes.
 	t.Cleanup(s.Stop)
 	var err error
 	for range serviceStartTries {
-		if s.address, err = freeAddress(); err != nil {
+		if s.address, err = testserver.FreeAddress(); err != nil {
 			break
 		}
 		if err = s.start(); err == nil {
@@ -152,7 +146,7 @@ func (s *service) Start() {
 }
 
 func (s *service) start() error {
-	s.output = new(lockedBuffer)
+	s.output = new(testserver.Output)
 	cmd := s.command(s)
 	cmd.Stdout, cmd.Stderr = s.output, s.output
 	cmd.SysProcAttr = dieWithParent()
@@ -204,55 +198,4 @@ func (s *service) waitReady() error {
 		case <-tick.C:
 		}
 	}
-}
-
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
-}
-
-// writeCertificate makes a self-signed certificate for loopback, under the names that minio looks for.
-func writeCertificate(dir string) error {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return err
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(48 * time.Hour),
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		BasicConstraintsValid: true, IsCA: true,
-	}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		return err
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return err
-	}
-	return errors.Join(
-		os.WriteFile(filepath.Join(dir, "public.crt"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}), 0o600),
-		os.WriteFile(filepath.Join(dir, "private.key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o600))
-}
-
-// lockedBuffer keeps what a process says, while it says it.
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }
