@@ -127,22 +127,13 @@ func sameCatalog(c Config, mayWrite bool) error {
 		id = name
 	}
 	path := filepath.Join(c.DataDir, catalogID)
-	b, err := os.ReadFile(path)
-	known := strings.TrimRight(string(b), "\n")
-	if errors.Is(err, fs.ErrNotExist) {
-		if _, statErr := os.Stat(filepath.Join(c.DataDir, catalogFile)); statErr == nil {
-			known, err = sqliteID, nil
-		}
+	ours := id
+	if _, err := os.Stat(filepath.Join(c.DataDir, catalogFile)); err == nil {
+		ours = sqliteID
 	}
-	switch {
-	case errors.Is(err, fs.ErrNotExist) && !mayWrite:
-		return nil
-	case errors.Is(err, fs.ErrNotExist):
-		return os.WriteFile(path, []byte(id+"\n"), 0o600)
-	case err != nil:
-		return fmt.Errorf("read catalog id: %w", err)
-	case known != id:
-		return fmt.Errorf("the catalog of %s is %q, and %q is configured: name the server's configuration with -c (to move a catalog, see docs/catalog.md)", c.DataDir, known, id)
+	known, err := belongs(path, ours, mayWrite && ours == id)
+	if err == nil && known != id {
+		err = fmt.Errorf("the catalog of %s is %q, and %q is configured: name the server's configuration with -c (to move a catalog, see docs/catalog.md)", c.DataDir, known, id)
 	}
-	return nil
+	return err
 }

@@ -23,8 +23,8 @@ const inPostgres = "postgres"
 
 // A place is where a test keeps keys: what it configures is in the data directory's greffier.yaml.
 type place struct {
-	name   string
-	bucket seal.Shelf // nil: in a file of the data directory
+	name  string
+	shelf seal.Shelf // nil: in a file of the data directory
 }
 
 // keysIn gives a new data directory whose keys lie in that place.
@@ -40,11 +40,11 @@ func keysIn(t *testing.T, name string, m *storagetest.MinIO, endpoint string) (s
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { table.Close() })
-		p.bucket = table
+		p.shelf = table
 		text = "keys: {store: database}\n" + readFile(t, onPostgres(t, database, ""))
 	case keysInBucket:
 		bucket, cfg := m.NewKeyBucket(t)
-		p.bucket = bucket
+		p.shelf = bucket
 		if endpoint == "" {
 			endpoint = cfg.Endpoint
 		}
@@ -59,7 +59,7 @@ func keysIn(t *testing.T, name string, m *storagetest.MinIO, endpoint string) (s
 // save copies all that lies in a shared place, and gives what puts the copy back.
 func (p place) save(t *testing.T, dir string) (restore func()) {
 	t.Helper()
-	if p.bucket == nil {
+	if p.shelf == nil {
 		file := filepath.Join(dir, keysFile)
 		backup := readFile(t, file)
 		return func() {
@@ -72,11 +72,11 @@ func (p place) save(t *testing.T, dir string) (restore func()) {
 	all := func() map[string][]byte {
 		t.Helper()
 		files := map[string][]byte{}
-		for name, err := range p.bucket.List(t.Context(), "") {
+		for name, err := range p.shelf.List(t.Context(), "") {
 			if err != nil {
 				t.Fatal(err)
 			}
-			b, err := p.bucket.Get(t.Context(), name)
+			b, err := p.shelf.Get(t.Context(), name)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -88,12 +88,12 @@ func (p place) save(t *testing.T, dir string) (restore func()) {
 	return func() {
 		t.Helper()
 		for name := range maps.Keys(all()) {
-			if err := p.bucket.Remove(t.Context(), name); err != nil {
+			if err := p.shelf.Remove(t.Context(), name); err != nil {
 				t.Fatal(err)
 			}
 		}
 		for name, b := range backup {
-			if err := p.bucket.Put(t.Context(), name, nil, b); err != nil {
+			if err := p.shelf.Put(t.Context(), name, nil, b); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -317,7 +317,7 @@ func TestKeyBucketIsAway(t *testing.T) {
 		_, done := expired(first)
 		return done == 1 && s.metric("greffier_spool_recordings") == 0
 	})
-	if _, err := p.bucket.Get(t.Context(), keyName(t, p, first, ".age")); err == nil {
+	if _, err := p.shelf.Get(t.Context(), keyName(t, p, first, ".age")); err == nil {
 		t.Error("the destroyed key is in the bucket")
 	}
 }
@@ -325,7 +325,7 @@ func TestKeyBucketIsAway(t *testing.T) {
 // keyName finds what ends so in the bucket; "none" is none.
 func keyName(t *testing.T, p place, id, suffix string) string {
 	t.Helper()
-	for name, err := range p.bucket.List(t.Context(), "") {
+	for name, err := range p.shelf.List(t.Context(), "") {
 		if err != nil {
 			t.Fatal(err)
 		}

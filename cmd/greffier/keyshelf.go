@@ -4,11 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"iter"
-	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/greffier/greffier/catalog"
 	"github.com/greffier/greffier/storage"
@@ -139,17 +136,10 @@ func sameKeys(c Config, mayWrite bool) error {
 		id += " " + name
 	}
 	path := filepath.Join(c.DataDir, keysIDFile)
-	b, err := os.ReadFile(path)
-	switch known := strings.TrimRight(string(b), "\n"); {
-	case errors.Is(err, fs.ErrNotExist) && (id == keysInDir || !mayWrite):
-		return nil
-	case errors.Is(err, fs.ErrNotExist):
-		return os.WriteFile(path, []byte(id+"\n"), 0o600)
-	case err != nil:
-		return fmt.Errorf("read place of keys: %w", err)
-	case known != id:
-		return fmt.Errorf("the keys of %s are in %q, and keys.store is %q: name the server's configuration with -c (after moving a bucket, delete %s)",
+	known, err := belongs(path, id, mayWrite && id != keysInDir)
+	if err == nil && known != id {
+		err = fmt.Errorf("the keys of %s are in %q, and keys.store is %q: name the server's configuration with -c (after moving a bucket, delete %s)",
 			c.DataDir, known, id, path)
 	}
-	return nil
+	return err
 }

@@ -140,18 +140,26 @@ func sameStore(c Config, mayWrite bool) error {
 		id = fmt.Sprintf("s3 %s %s", c.Store.S3.Endpoint, c.Store.S3.Bucket)
 	}
 	path := filepath.Join(c.DataDir, storeFile)
-	b, err := os.ReadFile(path)
-	switch known := strings.TrimRight(string(b), "\n"); {
-	case errors.Is(err, fs.ErrNotExist) && mayWrite:
-		return os.WriteFile(path, []byte(id+"\n"), 0o600)
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return fmt.Errorf("read store id: %w", err)
-	case known != id:
-		return fmt.Errorf("the recordings of %s are in the store %q, and %q is configured: name the server's configuration with -c (after moving a store, delete %s)", c.DataDir, known, id, path)
+	known, err := belongs(path, id, mayWrite)
+	if err == nil && known != id {
+		err = fmt.Errorf("the recordings of %s are in the store %q, and %q is configured: name the server's configuration with -c (after moving a store, delete %s)", c.DataDir, known, id, path)
 	}
-	return nil
+	return err
+}
+
+// belongs gives what a file of the data directory says that it belongs to: a store, a place of keys, a catalog. Where there is none yet it
+// is what is configured, and the file says so from now on if it may be written.
+func belongs(path, configured string, mayWrite bool) (known string, err error) {
+	b, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && mayWrite:
+		return configured, os.WriteFile(path, []byte(configured+"\n"), 0o600)
+	case errors.Is(err, fs.ErrNotExist):
+		return configured, nil
+	case err != nil:
+		return "", fmt.Errorf("read what the data directory belongs to: %w", err)
+	}
+	return strings.TrimRight(string(b), "\n"), nil
 }
 
 // Close closes in the reverse order: the audit log last.

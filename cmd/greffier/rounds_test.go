@@ -114,7 +114,7 @@ func runRounds(t *testing.T, f *fakeRounder, d time.Duration) (r *rounds, began 
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
 	go func() { ended <- r.run(ctx) }()
-	time.Sleep(d)
+	time.Sleep(d) // of the bubble's clock
 	cancel()
 	if err := <-ended; err != nil {
 		t.Error(err)

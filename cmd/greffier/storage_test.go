@@ -325,7 +325,7 @@ func TestSelftestIsDaily(t *testing.T) {
 			after time.Duration
 			level storage.Level
 		}{{25 * time.Hour, storage.WormPartial}, {24 * time.Hour, storage.WormVerified}} {
-			time.Sleep(want.after)
+			time.Sleep(want.after) // of the bubble's clock
 			synctest.Wait()
 			if !s.is(want.level) {
 				t.Errorf("after %v: not %s", time.Since(store.started), want.level)
